@@ -1,0 +1,1 @@
+"""Which weights train: full, probe, LoRA or any other PEFT config."""

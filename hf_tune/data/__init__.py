@@ -1,0 +1,1 @@
+"""Examples: loaded, split, labelled, encoded and augmented."""

@@ -1,0 +1,12 @@
+"""The error that a step raises when its input is wrong, before anyone knows which recipe it came from."""
+
+
+class InputError(ValueError):
+    """A mistake in the user's input: what is wrong, what to do, and which argument of the step it is in."""
+
+    def __init__(self, problem: str, hint: str = "", at: tuple[str | int, ...] = ()) -> None:
+        """Keep the parts; `at` is the path of keys inside the block that the step was handed."""
+        super().__init__(f"{problem}; {hint}" if hint else problem)
+        self.problem = problem
+        self.hint = hint
+        self.at = at

@@ -1,0 +1,1 @@
+"""The network: Hub and timm checkpoints with a head that fits the labels."""

@@ -1,0 +1,1 @@
+"""What a run measured: metrics with intervals, tables, pictures, records."""

@@ -1,0 +1,1 @@
+"""The loop: the one Trainer subclass and what it needs."""
