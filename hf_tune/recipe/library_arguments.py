@@ -1,0 +1,173 @@
+"""What the libraries' calls accept: their own fields, with the choices, ranges and old names that they do not check."""
+
+import dataclasses
+import importlib
+import importlib.util
+from types import MappingProxyType
+from typing import Any
+
+from hf_tune.recipe.build import Accepted, accepted_by_call, accepted_by_dataclass
+
+
+_ANY = float("inf")
+
+# TrainingArguments of transformers 5.23 accepts a batch size of 0 and a seed of -1; these are the sane limits.
+_TRAINING_RANGES = MappingProxyType(
+    {
+        "per_device_train_batch_size": (1, _ANY),
+        "per_device_eval_batch_size": (1, _ANY),
+        "gradient_accumulation_steps": (1, _ANY),
+        "eval_accumulation_steps": (1, _ANY),
+        "num_train_epochs": (1e-6, _ANY),
+        "max_steps": (-1, _ANY),
+        "learning_rate": (0, _ANY),
+        "weight_decay": (0, _ANY),
+        "adam_beta1": (0, 1),
+        "adam_beta2": (0, 1),
+        "adam_epsilon": (0, _ANY),
+        "max_grad_norm": (0, _ANY),
+        "warmup_steps": (0, _ANY),
+        "label_smoothing_factor": (0, 1),
+        "seed": (0, 2**32 - 1),
+        "data_seed": (0, 2**32 - 1),
+        "logging_steps": (1e-9, _ANY),
+        "eval_steps": (1e-9, _ANY),
+        "save_steps": (1e-9, _ANY),
+        "save_total_limit": (1, _ANY),
+        "dataloader_num_workers": (0, _ANY),
+        "eval_delay": (0, _ANY),
+    }
+)
+
+_SET_BY_HF_TUNE = "hf_tune sets it itself; leave it out"
+_UNUSED = "the Trainer never reads it; leave it out"
+
+_TRAINING_REFUSED = MappingProxyType(
+    {
+        # Removed from transformers by release 5.23.
+        "evaluation_strategy": "it is called `eval_strategy` now",
+        "no_cuda": "it is called `use_cpu` now",
+        "overwrite_output_dir": "give `--overwrite` on the command line",
+        "group_by_length": "write `train_sampling_strategy: group_by_length`",
+        "warmup_ratio": "write it as a fraction: `warmup_steps: 0.05`",
+        "logging_dir": "set the environment variable TENSORBOARD_LOGGING_DIR",
+        "save_safetensors": "safetensors is the only format now; leave it out",
+        "include_inputs_for_metrics": "it is called `include_for_metrics` now",
+        "push_to_hub_model_id": "it is called `hub_model_id` now",
+        "per_gpu_train_batch_size": "it is called `per_device_train_batch_size` now",
+        "per_gpu_eval_batch_size": "it is called `per_device_eval_batch_size` now",
+        "gradient_checkpointing": "it is called `activation_checkpointing` now",
+        "past_index": "it has no successor; leave it out",
+        "use_ipex": "it has no successor; leave it out",
+        "jit_mode_eval": "it has no successor; leave it out",
+        "fp16_backend": "it has no successor; leave it out",
+        "tokenizer": "the processor comes from the checkpoint; leave it out",
+        # What hf_tune decides, because another value gives wrong numbers.
+        "remove_unused_columns": _SET_BY_HF_TUNE,
+        "label_names": _SET_BY_HF_TUNE,
+        "restore_callback_states_from_checkpoint": _SET_BY_HF_TUNE,
+        "include_for_metrics": _SET_BY_HF_TUNE,
+        "batch_eval_metrics": _SET_BY_HF_TUNE,
+        "prediction_loss_only": _SET_BY_HF_TUNE,
+        "eval_do_concat_batches": _SET_BY_HF_TUNE,
+        "resume_from_checkpoint": "give `--resume` on the command line",
+        "train_sampling_strategy": "hf_tune shuffles by seed and epoch, so that a run can be repeated; leave it out",
+        "push_to_hub": "a push inside the training loop can lose the run; save first, then push",
+        "do_train": _UNUSED,
+        "do_eval": _UNUSED,
+        "do_predict": _UNUSED,
+    }
+)
+
+_PEFT_REFUSED = MappingProxyType(
+    {
+        "base_model_name_or_path": "it is taken from `model:`; leave it out",
+        "revision": "it is taken from `model:`; leave it out",
+        "inference_mode": _SET_BY_HF_TUNE,
+        "auto_mapping": _SET_BY_HF_TUNE,
+        "task_type": "it is taken from `task:`; leave it out",
+    }
+)
+
+_LOAD_REFUSED = MappingProxyType(
+    {
+        "split": "write it under `data.splits`, such as `train: train[:80%]`",
+        "task": "loading scripts and tasks are gone from datasets; name roles under `data.columns`",
+        "use_auth_token": "it is called `token` now; better: run `hf auth login` and leave it out",
+        "streaming": "hf_tune needs to know how many rows there are; leave it out",
+        "features": "cast inside a loader of your own: `path: module:function`",
+        "ignore_verifications": "it is called `verification_mode` now",
+        "token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
+    }
+)
+
+
+def accepted_by_training() -> Accepted:
+    """Return what the `training:` block accepts: the fields of `TrainingArguments`."""
+    from transformers import TrainingArguments
+
+    known = accepted_by_dataclass(
+        TrainingArguments,
+        ranges=_TRAINING_RANGES,
+        refused=_TRAINING_REFUSED,
+        choices={"report_to": _reporters(), "optim": ["adam", *_optimizers()]},
+    )
+    required = frozenset({"output_dir"})  # its default, "trainer_output", would mix runs
+    return dataclasses.replace(known, required=required)
+
+
+def accepted_by_peft(peft_type: str) -> Accepted:
+    """Return what a `peft:` block accepts beside `peft_type`: the fields of that method's config."""
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    ranges = {"r": (1, _ANY), "lora_alpha": (1e-9, _ANY), "lora_dropout": (0, 1)}
+    config = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
+    known = accepted_by_dataclass(config, ranges=ranges, refused=_PEFT_REFUSED)
+    return dataclasses.replace(known, hints={**known.hints, "peft_type": str}, required=frozenset())
+
+
+def peft_types() -> list[str]:
+    """Return the values of `peft_type` that PEFT has a config for."""
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    return sorted(str(getattr(name, "value", name)) for name in PEFT_TYPE_TO_CONFIG_MAPPING)
+
+
+def accepted_by_load(path: str) -> Accepted:
+    """Return what `data.load` accepts: `datasets.load_dataset` and, for a file format, that format's own options."""
+    import datasets
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    known = accepted_by_call(datasets.load_dataset, refused=_LOAD_REFUSED)
+    formats = [path] if path in _PACKAGED_DATASETS_MODULES else ["csv", "json", "parquet", "imagefolder"]
+    options: dict[str, Any] = {}
+    for name in formats:
+        module = importlib.import_module(_PACKAGED_DATASETS_MODULES[name][0])
+        for config in vars(module).values():
+            if isinstance(config, type) and issubclass(config, datasets.BuilderConfig):
+                options |= {each.name: Any for each in dataclasses.fields(config)}
+    hints = {name: Any if name in ("data_files", "features") else hint for name, hint in known.hints.items()}
+    return dataclasses.replace(known, hints={**options, **hints})
+
+
+def accepted_by_card() -> Accepted:
+    """Return what the `card:` block accepts: the arguments of `huggingface_hub.ModelCardData`."""
+    from huggingface_hub import ModelCardData
+
+    refused = {name: "it is filled from the run's results" for name in ("eval_results", "model_name", "base_model")}
+    return accepted_by_call(ModelCardData.__init__, refused=refused)
+
+
+def _optimizers() -> list[str]:
+    from transformers.training_args import OptimizerNames
+
+    return [each.value for each in OptimizerNames]
+
+
+def _reporters() -> list[str]:
+    """Return the trackers that can report here: those of transformers that are installed."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    modules = {"azure_ml": "azureml", "flyte": "flytekit"}
+    installed = [each for each in INTEGRATION_TO_CALLBACK if importlib.util.find_spec(modules.get(each, each))]
+    return ["none", *sorted(installed)]

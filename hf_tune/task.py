@@ -1,0 +1,106 @@
+"""What a file in `tasks/` provides: one frozen dataclass of plain functions.
+
+A member that is missing fails when the task is imported; a wrong signature fails in the type checker.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+
+Example: TypeAlias = Mapping[str, Any]
+"""One raw row: role → value."""
+Batch: TypeAlias = dict[str, torch.Tensor]
+"""Tensors whose first axis is the row."""
+Kept: TypeAlias = Mapping[str, np.ndarray]
+"""What evaluation keeps of every row of a split, in data-set order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number and its 95 % interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A network with a head that fits the labels, and what belongs to it."""
+
+    model: Any
+    """`transformers.PreTrainedModel`, float32 unless the recipe asks otherwise; on the meta device in an outline."""
+    processor: Any
+    """The transformers processor whose settings are saved with the model."""
+    new_layers: frozenset[str]
+    """Modules that the checkpoint does not hold, or whose shape depends on the labels; always trained."""
+    base_id: str
+    """Hub id or folder of the checkpoint."""
+    revision: str | None = None
+    """Commit of the checkpoint on the Hub; None for a folder, or for an architecture without its weights."""
+    pretrained: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One kind of problem."""
+
+    columns: Mapping[str, str]
+    """Role → what the data set's column for it must hold."""
+    preprocess: type
+    """Dataclass of the `preprocess:` block."""
+    load_model: Callable[[Any, Any, Sequence[str]], LoadedModel]
+    """(`model:` block, `preprocess:` block, label names) → the network with its weights."""
+    outline_model: Callable[[Any, Any, Sequence[str]], LoadedModel]
+    """The same without weights, on the meta device: its configuration is fetched and nothing else."""
+    encode: Callable[[Example, Any], Example]
+    """(raw example, processor) → tensors of one row, without randomness."""
+    collate: Callable[[Sequence[Example]], Batch]
+    """Encoded examples → one batch with the rows' `labels` and `row` (their numbers in the split)."""
+    augment: Callable[[Batch, Any, Any], Batch]
+    """(training batch, `preprocess:` block, draws) → the batch changed by those draws."""
+    to_inputs: Callable[[Batch, Any], Batch]
+    """(batch, processor) → the keyword arguments of the model's forward."""
+    loss: Callable[[Any, Batch, float], torch.Tensor]
+    """(model output, batch, label smoothing) → loss of each row, shape (rows,), float32."""
+    keep_per_row: Callable[[Any, Batch], Batch]
+    """(model output, batch) → what evaluation keeps of each row; first axis is the row."""
+    row_scores: Callable[[Any, Batch], Batch]
+    """(model output, batch) → scores that are means over rows, for the training batches, shape (rows,)."""
+    metric_names: Sequence[str]
+    """Every name that `metrics` reports."""
+    metrics: Callable[[Kept, Sequence[str]], Mapping[str, Score]]
+    """(kept rows of a split, label names) → metric name → score with interval."""
+    baseline: Callable[[Kept, Kept, Sequence[str]], Mapping[str, Any]]
+    """(kept training labels, kept rows, label names) → what guessing without looking would score."""
+    decode: Callable[[Kept, Sequence[str]], list[Any]]
+    """(kept rows, label names) → what `predict` returns."""
+    prediction_columns: Callable[[Kept, Sequence[str]], Mapping[str, Any]]
+    """(kept rows, label names) → the columns of predictions.parquet."""
+    feature_cut: Callable[[Any, frozenset[str]], str]
+    """(model, new layers) → name of the module whose input is one feature vector per row."""
+    input_statistics: Callable[[Example], Mapping[str, float]]
+    """Raw example → numbers that monitoring compares with later."""
+    read_input: Callable[[Any], Example]
+    """What a user hands to `predict` (a path, an object) → raw example without label."""
+    plots: Callable[[Any, Path], list[str]]
+    """(`Scored` split with its raw rows, folder) → names of the pictures written."""
+    card_section: Callable[[Mapping[str, Any]], str]
+    """results.json → Markdown on what this task's numbers say."""
+    pipeline_tag: str
+    """The Hub's word for this task."""
+    auto_model: str
+    """The transformers auto class that loads a full model of this task."""
+    input_patterns: Sequence[str] = ()
+    """Glob patterns of the files in a folder that `predict` reads."""
+    label_role: str | None = "label"
+    """The role whose values are classes; None where the task has none."""
+    peft_task_type: str | None = None
+    """PEFT's word for this task; None where PEFT has none."""
+    training_arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Training arguments that the task cannot do without."""

@@ -1,0 +1,31 @@
+"""Kinds of problems: one file each; the file's name is the recipe's `task:`."""
+
+import importlib
+import importlib.util
+import pkgutil
+
+from hf_tune.input_error import InputError
+from hf_tune.task import Task
+
+
+def get_task(name: str) -> Task:
+    """Return the task of a file in this folder, or of a dotted module of the user's own.
+
+    Raises `InputError` for a name that is neither, or a module that has no `TASK`.
+    """
+    module_name = name if "." in name else f"{__name__}.{name}"
+    try:
+        found = importlib.util.find_spec(module_name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise InputError(f"no task {name!r}", f"known: {', '.join(list_tasks())}, or a dotted module of your own")
+    task = getattr(importlib.import_module(module_name), "TASK", None)
+    if not isinstance(task, Task):
+        raise InputError(f"module {module_name!r} has no `TASK`", "end it with `TASK = Task(…)`")
+    return task
+
+
+def list_tasks() -> list[str]:
+    """Return the names of the tasks that hf_tune brings."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
