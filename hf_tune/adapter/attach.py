@@ -1,0 +1,86 @@
+"""Decide which weights train: full, probe, or any method of PEFT."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
+from hf_tune.adapter.lora_targets import check_targets, find_lora_targets
+from hf_tune.input_error import InputError
+from hf_tune.task import LoadedModel
+
+
+Method: TypeAlias = str | Mapping[str, Any]
+"""One word of `METHODS`, or the fields of a PEFT config with its `peft_type`."""
+BatchNorm: TypeAlias = Literal["frozen", "trained"]
+
+METHODS = ("full", "lora", "probe")
+
+_WORDS = MappingProxyType({"lora": MappingProxyType({"peft_type": "LORA", "r": 8, "lora_alpha": 16})})
+
+
+def attach_adapter(loaded: LoadedModel, method: Method, batch_norm: BatchNorm | None, task_type: str | None) -> Any:
+    """Return the model with the right weights trainable, in float32, and BatchNorm statistics frozen or not.
+
+    New layers always train. `batch_norm` None means trained for `full` and frozen for every other method. Raises
+    `InputError` where nothing is pretrained to be kept, or targets match nothing.
+    """
+    model = loaded.model
+    if method != "full" and not loaded.pretrained:
+        problem = f"{name_method(method)} keeps the base as it is, and with `pretrained: false` that base is random"
+        raise InputError(problem, "write `peft: full`, or start from a checkpoint")
+    choice = batch_norm or ("trained" if method == "full" else "frozen")
+    if method == "probe":
+        _train_only(model, loaded, choice)
+    elif method != "full":
+        model = _attach_peft(loaded, method, choice, task_type)
+    if choice == "frozen":
+        freeze_batch_norms(model)
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.float16, torch.bfloat16) and method != "full":
+            parameter.data = parameter.data.float()
+    return model
+
+
+def name_method(method: Method) -> str:
+    """Return the method's name as the recipe writes it."""
+    return method if isinstance(method, str) else str(method["peft_type"]).lower()
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """Return the numbers of trainable and of all parameters."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
+
+
+def _train_only(model: Any, loaded: LoadedModel, choice: BatchNorm) -> None:
+    kept = set(loaded.new_layers) | (set(find_batch_norms(model)) if choice == "trained" else set())
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.rpartition(".")[0] in kept
+
+
+def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_type: str | None) -> Any:
+    from peft import PEFT_TYPE_TO_CONFIG_MAPPING, get_peft_model
+
+    block = dict(_WORDS[method] if isinstance(method, str) else method)
+    peft_type = block.pop("peft_type")
+    check_targets(loaded.model, block, loaded.new_layers)
+    config_class = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
+    if "target_modules" in config_class.__dataclass_fields__ and block.get("target_modules") in (None, "all-linear"):
+        block["target_modules"] = find_lora_targets(loaded.model, loaded.new_layers)
+    whole = set(block.pop("modules_to_save", None) or ()) | loaded.new_layers
+    if choice == "trained":
+        whole |= set(find_batch_norms(loaded.model))  # copied with their statistics into the adapter's file
+    try:
+        config = config_class(
+            **block,
+            modules_to_save=sorted(whole),
+            task_type=task_type,
+            base_model_name_or_path=loaded.base_id,
+            revision=loaded.revision,
+        )
+        return get_peft_model(loaded.model, config)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise InputError(f"PEFT cannot attach {peft_type} to this model: {error}", "see the method's config") from error

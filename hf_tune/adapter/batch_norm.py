@@ -1,0 +1,29 @@
+"""Keep the running statistics of BatchNorm where they are while the rest trains."""
+
+import types
+from typing import Any
+
+from torch.nn.modules.batchnorm import _NormBase
+
+
+def find_batch_norms(model: Any) -> list[str]:
+    """Return the names of the layers that hold running statistics."""
+    layers = model.named_modules()
+    return [name for name, layer in layers if isinstance(layer, _NormBase) and layer.track_running_stats]
+
+
+def freeze_batch_norms(model: Any) -> None:
+    """Keep these layers in evaluation mode, whatever mode the model is put into.
+
+    The Trainer calls `model.train()` at every step, which undoes a plain `.eval()`; statistics that move while an
+    adapter trains are in no adapter file, so the reloaded model would be another one (PEFT 0.21).
+    """
+    for layer in model.modules():
+        if isinstance(layer, _NormBase) and layer.track_running_stats:
+            layer.eval()
+            layer.train = types.MethodType(_stay, layer)
+
+
+def _stay(layer: Any, mode: bool = True) -> Any:
+    """Take the place of `Module.train` and change nothing."""
+    return layer

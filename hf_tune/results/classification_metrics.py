@@ -1,0 +1,143 @@
+"""Metrics of classification: `evaluate.Metric` objects on scikit-learn that need no network.
+
+`evaluate.load("accuracy")` fetches a script from the Hub and runs it; offline it raises FileNotFoundError
+(evaluate 0.4.6). These are the same objects (`compute`, `add_batch`, `evaluate.combine`) in this package.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn import metrics
+
+from hf_tune.results.intervals import score_confusion, score_mean, score_proportion
+from hf_tune.task import Kept, Score
+
+
+METRIC_NAMES = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "log_loss")
+
+_CLASSES = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
+
+
+class _ClassMetric(evaluate.Metric):
+    """A metric of predicted and true class numbers; `compute(predictions=…, references=…)`."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(description=str(self.__doc__), citation="", features=_CLASSES)
+
+
+class Accuracy(_ClassMetric):
+    """Share of rows whose predicted class is the true one."""
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"accuracy": float(metrics.accuracy_score(references, predictions))}
+
+
+class Precision(_ClassMetric):
+    """Share of a class's predictions that are right; `average` as in scikit-learn, 0 where nothing is predicted."""
+
+    def _compute(self, predictions: Any, references: Any, average: str | None = "macro") -> dict[str, Any]:
+        value = metrics.precision_score(references, predictions, average=average, zero_division=0)
+        return {"precision": value.tolist() if average is None else float(value)}
+
+
+class Recall(_ClassMetric):
+    """Share of a class's rows that are found; `average` as in scikit-learn."""
+
+    def _compute(self, predictions: Any, references: Any, average: str | None = "macro") -> dict[str, Any]:
+        value = metrics.recall_score(references, predictions, average=average, zero_division=0)
+        return {"recall": value.tolist() if average is None else float(value)}
+
+
+class F1(_ClassMetric):
+    """Harmonic mean of precision and recall; `average` as in scikit-learn."""
+
+    def _compute(self, predictions: Any, references: Any, average: str | None = "macro") -> dict[str, Any]:
+        value = metrics.f1_score(references, predictions, average=average, zero_division=0)
+        return {"f1": value.tolist() if average is None else float(value)}
+
+
+class ConfusionMatrix(_ClassMetric):
+    """Counts of rows by true class (axis 0) and predicted class (axis 1), `num_classes` of each."""
+
+    def _compute(self, predictions: Any, references: Any, num_classes: int) -> dict[str, Any]:
+        labels = list(range(num_classes))
+        return {"confusion_matrix": metrics.confusion_matrix(references, predictions, labels=labels).tolist()}
+
+
+class LogLoss(evaluate.Metric):
+    """Mean negative log-probability of the true class, in nats; predictions are rows of probabilities."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        features = datasets.Features(
+            {"predictions": datasets.List(datasets.Value("float64")), "references": datasets.Value("int64")}
+        )
+        return evaluate.MetricInfo(description=str(self.__doc__), citation="", features=features)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        predictions = np.asarray(predictions)
+        return {"log_loss": float(metrics.log_loss(references, predictions, labels=list(range(predictions.shape[1]))))}
+
+
+def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
+    """Return every headline score with its interval.
+
+    `kept` holds `log_probabilities`, float, shape (rows, classes), and `labels`, int64, shape (rows,).
+    """
+    labels, predicted = kept["labels"], kept["log_probabilities"].argmax(axis=1)
+    confusion = metrics.confusion_matrix(labels, predicted, labels=np.arange(len(label_names)))
+    scores = {"accuracy": score_proportion(int(np.trace(confusion)), len(labels))}
+    for name, statistic in _STATISTICS:
+        scores[name] = score_confusion(confusion, statistic)
+    picked = np.take_along_axis(kept["log_probabilities"], labels[:, None], axis=1)[:, 0]
+    scores["log_loss"] = score_mean(-picked.astype(np.float64))
+    return scores
+
+
+def score_each_class(kept: Kept, label_names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return name, precision, recall, F1 and number of rows of every class."""
+    labels, predicted = kept["labels"], kept["log_probabilities"].argmax(axis=1)
+    columns = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=np.arange(len(label_names)), zero_division=0
+    )
+    rows = zip(label_names, *(column.tolist() for column in columns), strict=True)
+    return [dict(zip(("label", "precision", "recall", "f1", "rows"), row, strict=True)) for row in rows]
+
+
+def score_majority(train: Kept, kept: Kept, label_names: Sequence[str]) -> Mapping[str, Any]:
+    """Return the accuracy of always answering the commonest class of train."""
+    commonest = int(np.bincount(train["labels"], minlength=len(label_names)).argmax())
+    accuracy = float((kept["labels"] == commonest).mean())
+    return {"name": "majority class", "label": label_names[commonest], "accuracy": accuracy}
+
+
+def _precisions(counts: np.ndarray) -> np.ndarray:
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    return np.divide(hits, counts.sum(1), out=np.zeros(hits.shape), where=counts.sum(1) > 0)
+
+
+def _recalls(counts: np.ndarray) -> np.ndarray:
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    return np.divide(hits, counts.sum(2), out=np.zeros(hits.shape), where=counts.sum(2) > 0)
+
+
+def _f1s(counts: np.ndarray) -> np.ndarray:
+    hits = np.diagonal(counts, axis1=1, axis2=2)
+    both = counts.sum(1) + counts.sum(2)
+    return np.divide(2 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+
+
+def _mean_of_present(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the mean over the classes that have a row or a prediction, as scikit-learn takes it."""
+    present = (counts.sum(1) + counts.sum(2)) > 0
+    return (values * present).sum(1) / present.sum(1)
+
+
+_STATISTICS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
+    ("precision_macro", lambda counts: _mean_of_present(_precisions(counts), counts)),
+    ("recall_macro", lambda counts: _mean_of_present(_recalls(counts), counts)),
+    ("f1_macro", lambda counts: _mean_of_present(_f1s(counts), counts)),
+    ("f1_weighted", lambda counts: (_f1s(counts) * counts.sum(2)).sum(1) / counts.sum((1, 2))),
+)

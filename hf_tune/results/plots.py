@@ -1,0 +1,78 @@
+"""Pictures of a run: curves, confusion matrix, and the most confident mistakes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+MAX_CLASSES = 40
+MAX_MISTAKES = 24
+
+
+def plot_curves(history: Sequence[Mapping[str, float]], metric: str, file: Path) -> bool:
+    """Draw loss and one metric of train and validation over epochs; return whether there was anything to draw."""
+    entries = [entry for entry in history if "eval_loss" in entry and "train_mean_loss" in entry]
+    if not entries:
+        return False
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    names = (("loss", "train_mean_loss", "eval_loss"), (metric, f"train_{metric}", f"eval_{metric}"))
+    for axes, (title, train, validation) in zip(figure.subplots(1, 2), names, strict=True):
+        epochs = [entry["epoch"] for entry in entries]
+        for label, key in (("train", train), ("validation", validation)):
+            if all(key in entry for entry in entries):
+                axes.plot(epochs, [entry[key] for entry in entries], marker=".", label=label)
+        axes.set(xlabel="epoch", title=title)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(file, dpi=110)
+    return True
+
+
+def plot_confusion(confusion: np.ndarray, label_names: Sequence[str], file: Path) -> bool:
+    """Draw counts of rows by true and predicted class; return False where there are too many classes to read."""
+    if len(label_names) > MAX_CLASSES:
+        return False
+    from matplotlib.figure import Figure
+
+    size = 2.2 + 0.48 * len(label_names)
+    figure = Figure(figsize=(max(size, 4), max(size, 4)), layout="constrained")
+    axes = figure.subplots()
+    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (true, predicted), count in np.ndenumerate(confusion):
+        if count:
+            colour = "white" if share[true, predicted] > 0.5 else "black"
+            axes.text(predicted, true, str(count), ha="center", va="center", color=colour, fontsize=8)
+    axes.set_xticks(range(len(label_names)), label_names, rotation=60, ha="right")
+    axes.set_yticks(range(len(label_names)), label_names)
+    axes.set(xlabel="predicted", ylabel="true", title="Rows by true and predicted class")
+    figure.savefig(file, dpi=110)
+    return True
+
+
+def plot_pictures(pictures: Sequence[Any], titles: Sequence[str], file: Path) -> bool:
+    """Draw a sheet of pictures, six to a row, each under its title; return False where there is none."""
+    if not pictures:
+        return False
+    from matplotlib.figure import Figure
+
+    rows = -(-len(pictures) // 6)
+    figure = Figure(figsize=(11, 2.25 * rows), layout="constrained")
+    for axes in figure.subplots(rows, 6, squeeze=False).flat:
+        axes.axis("off")
+    for axes, picture, title in zip(figure.axes, pictures, titles, strict=False):
+        axes.imshow(picture)
+        axes.set_title(title, fontsize=8)
+    figure.savefig(file, dpi=110)
+    return True
+
+
+def find_confident_mistakes(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the numbers of the wrongly classified rows, the most certain first, at most `MAX_MISTAKES`."""
+    predicted = log_probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != labels)
+    return wrong[np.argsort(-log_probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]

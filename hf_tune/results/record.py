@@ -1,0 +1,98 @@
+"""Write what a run measured: results.json, predictions.parquet, reference.parquet, and the table for the terminal."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import torch
+
+from hf_tune.task import Score
+
+
+_PACKAGES = ("hf_tune", "torch", "transformers", "timm", "peft", "datasets", "accelerate", "huggingface_hub")
+
+
+def describe_environment(device: str, num_processes: int) -> dict[str, Any]:
+    """Return versions, device, threads and the command of this run."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", module.name] if module is not None else ["python", *sys.argv[:1]]
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "num_processes": num_processes,
+        "command": " ".join([*program, *sys.argv[1:]]),
+    }
+
+
+def read_peak_memory_mib(device: torch.device) -> float:
+    """Return the largest memory that this process held, in MiB: on the GPU where it has one, else resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def save_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Write results.json whole or not at all."""
+    file = folder / "results.json"
+    temporary = file.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(results, indent=2, default=_as_json) + "\n", encoding="utf-8")
+    os.replace(temporary, file)
+
+
+def as_json(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
+    """Return scores as results.json writes them."""
+    return {name: dataclasses.asdict(score) for name, score in scores.items()}
+
+
+def save_table(columns: Mapping[str, Any], file: Path) -> None:
+    """Write columns (arrays whose first axis is the row, or lists) as Parquet."""
+    arrays = {
+        name: pyarrow.array(value.tolist() if isinstance(value, np.ndarray) and value.ndim > 1 else value)
+        for name, value in columns.items()
+    }
+    pyarrow.parquet.write_table(pyarrow.table(arrays), file)
+
+
+def format_table(splits: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any]) -> Any:
+    """Return a rich table of the scores of every split, with intervals, and the baseline beside."""
+    from rich.table import Table
+
+    table = Table(title="Scores, with 95 % intervals")
+    table.add_column("metric")
+    for name in splits:
+        table.add_column(name, justify="right")
+    for metric in next(iter(splits.values())):
+        table.add_row(metric, *(format_score(scores[metric]) for scores in splits.values()))
+    guess = f"{baseline['accuracy']:.3f}" if "accuracy" in baseline else ""
+    table.add_section()
+    table.add_row(f"accuracy of the {baseline['name']} ({baseline['label']})", *[guess] * len(splits))
+    return table
+
+
+def format_score(score: Mapping[str, float | None]) -> str:
+    """Return `0.975 (0.950 to 0.988)`."""
+    if score["low"] is None:
+        return f"{score['value']:.3f}"
+    return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, (np.floating, np.integer)):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in results.json")

@@ -1,0 +1,47 @@
+"""Build `TrainingArguments` from the `training:` block, late: it may start a process group, and needs the device."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from hf_tune.input_error import InputError
+from hf_tune.training.early_stopping import EarlyStopping
+
+
+DEFAULTS = MappingProxyType({"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 1})
+"""Where hf_tune's default is another than transformers': judge and save once an epoch, and keep disk use bounded."""
+
+_FIXED = MappingProxyType(
+    {
+        "remove_unused_columns": False,  # with an adapter around the model the Trainer may drop every column
+        "label_names": ("labels",),
+        "restore_callback_states_from_checkpoint": True,  # else early stopping forgets its count on resume
+        "disable_tqdm": True,  # our own progress line stands in its place
+    }
+)
+
+
+def resolve_training(
+    training: Mapping[str, Any], early_stopping: EarlyStopping | None, needed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the `training:` block with defaults, what the task needs and what `early_stopping:` stands for."""
+    resolved = {**DEFAULTS, **needed, **training}
+    if resolved.get("optim") == "adam":
+        resolved["optim"] = "adamw_torch_fused"  # with weight decay 0 the two are the same update
+        resolved["weight_decay"] = 0.0
+    if early_stopping is not None:
+        resolved |= early_stopping.training_arguments()
+        resolved["save_strategy"] = resolved["eval_strategy"]
+    return resolved
+
+
+def build_arguments(resolved: Mapping[str, Any]) -> Any:
+    """Return `TrainingArguments`; raises `InputError` with the library's words where they do not fit this machine."""
+    from transformers import TrainingArguments
+
+    fixed = {name: list(value) if isinstance(value, tuple) else value for name, value in _FIXED.items()}
+    try:
+        return TrainingArguments(**{**resolved, **fixed})
+    except (ValueError, ImportError) as error:
+        named = [name for name in resolved if name in str(error)]
+        raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None

@@ -1,0 +1,139 @@
+"""The one Trainer subclass: the task's own loss, per-row evaluation and keyed augmentation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback
+
+from hf_tune.task import Batch, Example, Kept, Task
+from hf_tune.training.epoch_sampler import EpochSampler
+from hf_tune.training.gradient_check import GradientCheck
+from hf_tune.training.progress import JsonLog, Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """What a run trains on and is judged by."""
+
+    train: Any
+    """Encoded training rows; its indices carry the epoch (`EpochSampler`)."""
+    validation: Any
+    """Encoded rows that choose the checkpoint."""
+    preprocess: Any
+    """The `preprocess:` block."""
+    make_draws: Callable[[int, int, np.ndarray], Any]
+    """(seed, epoch, rows) → the randomness of one training batch."""
+    label_names: Sequence[str]
+
+
+class FineTuneTrainer(Trainer):
+    """Trains a task's model on encoded splits.
+
+    The loss of a step is the sum of its rows' losses over the number of rows of the whole accumulated batch, on all
+    processes. transformers 5.23 would take the mean per micro-batch for several heads (BERT, T5 …) and then not divide
+    by the accumulation steps, which makes gradients that many times too large.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: Any,
+        processor: Any,
+        args: Any,
+        data: TrainingData,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> None:
+        """Join the parts; `args` are `TrainingArguments`."""
+        self.task = task
+        self.encoder = processor
+        self.data = data
+        self.train_sums: dict[str, torch.Tensor] = {}
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=self._collate,
+            train_dataset=data.train,
+            eval_dataset=data.validation,
+            compute_metrics=self._compute_metrics,
+            callbacks=[GradientCheck(), JsonLog(), Progress(), *callbacks],
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
+
+    def keep_rows(self, split: Any) -> Kept:
+        """Return what the task keeps of every row of an encoded split, in data-set order, with `loss` and `labels`."""
+        predicted = self.predict(split)
+        return _named_rows(predicted.predictions)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Return the loss of a micro-batch, scaled so that the micro-batches of a step add up to the mean over rows."""
+        draws = self.data.make_draws(self.args.seed, int(inputs["epoch"][0]), inputs["row"].cpu().numpy())
+        batch = self.task.augment(inputs, self.data.preprocess, draws)
+        outputs = model(**self.task.to_inputs(batch, self.encoder))
+        losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
+        self._add_train_scores({**self.task.row_scores(outputs, batch), "mean_loss": losses})
+        loss = losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            loss = loss * self.accelerator.num_processes  # DDP averages over processes what is a sum here
+        return (loss, outputs) if return_outputs else loss
+
+    def prediction_step(
+        self, model: Any, inputs: Batch, prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[None, Batch, torch.Tensor]:
+        """Return what the task keeps of each row, with the row's own loss: no mean of means over batches."""
+        batch = self._prepare_inputs(inputs)
+        with torch.inference_mode(), self.compute_loss_context_manager():
+            outputs = model(**self.task.to_inputs(batch, self.encoder))
+            losses = self.task.loss(outputs, batch, 0.0)
+            kept = self.task.keep_per_row(outputs, batch)
+        kept = {**kept, "loss": losses, "labels": batch["labels"], "row": batch["row"]}
+        return None, kept, batch["labels"]
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the scores on the training batches since the last evaluation to the entry of an evaluation."""
+        if "eval_loss" in logs:
+            logs |= self._take_train_scores()
+        super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        return EpochSampler(len(train_dataset or self.train_dataset), self.args.seed)
+
+    def _collate(self, examples: Sequence[Example]) -> Batch:
+        return self.task.collate(examples)
+
+    def _compute_metrics(self, prediction: Any) -> dict[str, float]:
+        kept = _named_rows(prediction.predictions)
+        scores = self.task.metrics(kept, self.data.label_names)
+        return {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
+
+    @torch.no_grad()
+    def _add_train_scores(self, scores: Batch) -> None:
+        """Add up scores on the device; reading them here would wait for it at every step."""
+        rows = next(iter(scores.values()))
+        for name, values in {**scores, "rows": torch.ones_like(rows)}.items():
+            total = values.detach().double().sum() if values.device.type != "mps" else values.detach().sum()
+            self.train_sums[name] = self.train_sums.get(name, 0.0) + total
+
+    def _take_train_scores(self) -> dict[str, float]:
+        if not self.train_sums:
+            return {}
+        names = sorted(self.train_sums)
+        totals = torch.stack([self.train_sums[name] for name in names]).float()[None]
+        sums = dict(zip(names, self.accelerator.gather(totals).sum(0).tolist(), strict=True))
+        self.train_sums = {}
+        return {f"train_{name}": value / sums["rows"] for name, value in sums.items() if name != "rows"}
+
+
+def _named_rows(predictions: Any) -> Kept:
+    """Return the gathered arrays, rows in data-set order."""
+    order = np.argsort(predictions["row"], kind="stable")
+    return {name: np.asarray(values)[order] for name, values in predictions.items()}
