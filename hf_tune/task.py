@@ -47,6 +47,18 @@ class LoadedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A split after the last evaluation: what pictures are drawn from."""
+
+    split: Any
+    """Raw examples; `split[row]` is one."""
+    kept: Kept
+    label_names: Sequence[str]
+    history: Sequence[Mapping[str, float]]
+    """The Trainer's log events."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One kind of problem."""
 
@@ -58,6 +70,10 @@ class Task:
     """(`model:` block, `preprocess:` block, label names) → the network with its weights."""
     outline_model: Callable[[Any, Any, Sequence[str]], LoadedModel]
     """The same without weights, on the meta device: its configuration is fetched and nothing else."""
+    load_processor: Callable[[Path], Any]
+    """Folder of a run → its processor."""
+    check_example: Callable[[Example], Any]
+    """Raise `InputError` where a raw example cannot be read; cheaper than `encode`."""
     encode: Callable[[Example, Any], Example]
     """(raw example, processor) → tensors of one row, without randomness."""
     collate: Callable[[Sequence[Example]], Batch]
@@ -82,14 +98,16 @@ class Task:
     """(kept rows, label names) → what `predict` returns."""
     prediction_columns: Callable[[Kept, Sequence[str]], Mapping[str, Any]]
     """(kept rows, label names) → the columns of predictions.parquet."""
-    feature_cut: Callable[[Any, frozenset[str]], str]
-    """(model, new layers) → name of the module whose input is one feature vector per row."""
+    feature_cut: Callable[[Any, int], str]
+    """(model, number of labels) → name of the module whose input is one feature vector per row."""
     input_statistics: Callable[[Example], Mapping[str, float]]
     """Raw example → numbers that monitoring compares with later."""
     read_input: Callable[[Any], Example]
     """What a user hands to `predict` (a path, an object) → raw example without label."""
-    plots: Callable[[Any, Path], list[str]]
-    """(`Scored` split with its raw rows, folder) → names of the pictures written."""
+    details: Callable[[Kept, Sequence[str]], Mapping[str, Any]]
+    """(kept rows of the reported split, label names) → what results.json says beyond the scores."""
+    plots: Callable[[Scored, Path], list[str]]
+    """(reported split, folder) → file names of the pictures written."""
     card_section: Callable[[Mapping[str, Any]], str]
     """results.json → Markdown on what this task's numbers say."""
     pipeline_tag: str

@@ -94,7 +94,7 @@ def check_block(accepted: Accepted, values: Any, path: KeyPath, report: Report) 
 def build_dataclass(cls: type, values: Any, path: KeyPath, report: Report) -> Any:
     """Return `cls(**values)`, or None after noting what is wrong with the values."""
     before = len(report.problems)
-    accepted = accepted_by_dataclass(cls)
+    accepted = accepted_by_dataclass(cls, refused=getattr(cls, "REFUSED", {}))
     right = check_block(accepted, values, path, report)
     named = {each.name: each.metadata["options"] for each in dataclasses.fields(cls) if "options" in each.metadata}
     for name in right.keys() & named.keys():

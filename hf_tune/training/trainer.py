@@ -22,6 +22,8 @@ class TrainingData:
     """Encoded training rows; its indices carry the epoch (`EpochSampler`)."""
     validation: Any
     """Encoded rows that choose the checkpoint."""
+    test: Any = None
+    """Encoded rows that are scored once, at the end."""
     preprocess: Any
     """The `preprocess:` block."""
     make_draws: Callable[[int, int, np.ndarray], Any]
@@ -51,6 +53,7 @@ class FineTuneTrainer(Trainer):
         self.encoder = processor
         self.data = data
         self.train_sums: dict[str, torch.Tensor] = {}
+        self.resumed_from: str | None = None
         super().__init__(
             model=model,
             args=args,
@@ -62,6 +65,11 @@ class FineTuneTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
+
+    def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
+        """Train as `transformers.Trainer` does, and remember what it started from."""
+        self.resumed_from = resume_from_checkpoint
+        return super().train(resume_from_checkpoint, **kwargs)
 
     def keep_rows(self, split: Any) -> Kept:
         """Return what the task keeps of every row of an encoded split, in data-set order, with `loss` and `labels`."""

@@ -1,0 +1,128 @@
+"""load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hf_tune.input_error import InputError
+from hf_tune.recipe.source import read_yaml
+from hf_tune.task import Batch, Example, Kept, Task
+from hf_tune.tasks import get_task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetuned:
+    """A fine-tuned model with everything that its predictions need."""
+
+    task: Task
+    model: Any
+    """The plain torch module: `transformers.PreTrainedModel`, or `peft.PeftModel` around one."""
+    encoder: Any
+    """The processor as the task uses it."""
+    label_names: tuple[str, ...]
+
+    @property
+    def processor(self) -> Any:
+        """Return the plain transformers processor."""
+        return self.encoder.plain
+
+    def predict(self, inputs: Sequence[Any], batch_size: int = 32) -> list[Any]:
+        """Return one prediction per input, in order; for pictures an input is a path, encoded bytes or a PIL picture.
+
+        Raises `InputError` for an input that cannot be read; it names its number and, where it is one, its path.
+        """
+        examples: list[Example] = []
+        for number, each in enumerate(inputs):
+            try:
+                example = self.task.read_input(each)
+                self.task.check_example(example)
+            except InputError as error:
+                name = f"input {number}" + (f" ({each})" if isinstance(each, (str, Path)) else "")
+                raise InputError(f"{name}: {error.problem}", error.hint) from None
+            examples.append(example)
+        return self.task.decode(self.keep_rows(examples, batch_size), self.label_names) if examples else []
+
+    def keep_rows(self, examples: Sequence[Example], batch_size: int = 32) -> Kept:
+        """Return what the task keeps of each raw example, and its labels where it has some."""
+        parts: list[dict[str, np.ndarray]] = []
+        for outputs, batch in self.run_batches(examples, batch_size):
+            kept = self.task.keep_per_row(outputs, batch)
+            kept |= {"labels": batch["labels"]} if "labels" in batch else {}
+            parts.append({name: value.cpu().numpy() for name, value in kept.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    @torch.inference_mode()
+    def run_batches(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Any, Batch]]:
+        """Yield the model's output and the batch, in evaluation mode, without autocast."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        for start in range(0, len(examples), batch_size):
+            rows = range(start, min(start + batch_size, len(examples)))
+            batch = self.task.collate([self.task.encode(examples[row], self.encoder) for row in rows])
+            batch = {name: value.to(device) for name, value in batch.items()}
+            yield self.model(**self.task.to_inputs(batch, self.encoder)), batch
+
+
+def load_finetuned(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> Finetuned:
+    """Return the model of a run's folder or of a Hub id, full or adapter, in evaluation mode.
+
+    Raises `InputError` where the folder is no run of hf_tune, or the base of an adapter is not there.
+    """
+    folder = _find_folder(name, revision)
+    values, _ = read_yaml(folder / "recipe.yaml")
+    task = get_task(values["task"])
+    model = _load_adapter(folder, task) if (folder / "adapter_config.json").exists() else _load_full(folder, task)
+    model = model.to(device).eval()
+    labels = model.config.id2label
+    return Finetuned(
+        task=task,
+        model=model,
+        encoder=task.load_processor(folder),
+        label_names=tuple(labels[number] for number in range(len(labels))),
+    )
+
+
+def _find_folder(name: str | Path, revision: str | None) -> Path:
+    folder = Path(name)
+    if not folder.is_dir():
+        from huggingface_hub import errors, snapshot_download
+
+        try:
+            folder = Path(snapshot_download(str(name), revision=revision, ignore_patterns=["checkpoint-*"]))
+        except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.LocalEntryNotFoundError) as error:
+            hint = "give the `training.output_dir` of a run, or a Hub id that can be reached"
+            raise InputError(f"{str(name)!r} is neither a folder nor a Hub id: {error}", hint) from None
+    if not (folder / "recipe.yaml").exists():
+        raise InputError(f"{str(name)!r} is no run of hf_tune: it holds no recipe.yaml", "give its output_dir")
+    if not any((folder / file).exists() for file in ("adapter_config.json", "config.json")):
+        raise InputError(f"the run in {str(name)!r} has not saved a model yet", "finish it with --resume")
+    return folder
+
+
+def _load_full(folder: Path, task: Task) -> Any:
+    import transformers
+
+    return getattr(transformers, task.auto_model).from_pretrained(folder, dtype="auto")
+
+
+def _load_adapter(folder: Path, task: Task) -> Any:
+    import transformers
+    from peft import PeftConfig, PeftModel
+
+    adapter = PeftConfig.from_pretrained(folder)
+    try:
+        base = getattr(transformers, task.auto_model).from_pretrained(
+            adapter.base_model_name_or_path,
+            revision=adapter.revision,
+            config=transformers.AutoConfig.from_pretrained(folder),
+            dtype="auto",
+            ignore_mismatched_sizes=True,
+        )
+    except OSError as error:
+        problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
+        raise InputError(problem, "it must be at the same place, or on the Hub") from None
+    return PeftModel.from_pretrained(base, folder)

@@ -1,0 +1,159 @@
+"""load_recipe: source → overrides → build → rules, with every problem reported at once."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_tune.input_error import InputError
+from hf_tune.recipe.build import Accepted, Report, build_dataclass, check_block, suggest
+from hf_tune.recipe.overrides import apply_overrides
+from hf_tune.recipe.source import Source, read_yaml
+
+
+if TYPE_CHECKING:
+    from hf_tune.recipe.schema import Recipe
+    from hf_tune.task import Task
+
+_BLOCKS = Accepted(
+    owner="a recipe",
+    hints=dict.fromkeys(
+        ("task", "model", "data", "preprocess", "peft", "batch_norm", "early_stopping", "training", "card"), Any
+    ),
+    required=frozenset({"task", "model", "data", "peft", "training"}),
+)
+
+
+def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
+    """Return the checked recipe of a YAML file, after the overrides `block.key=value`.
+
+    The recipe's folder joins `sys.path`, for loaders and tasks of the user's own. Raises `RecipeError` with one line
+    for each problem: file, line, key, what is wrong and the cure.
+    """
+    values, source = read_yaml(Path(file))
+    values, source = apply_overrides(values, source, overrides)
+    return build_recipe(values, source)
+
+
+def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
+    """Return the recipe of plain values; raises `RecipeError` with all problems."""
+    report = Report(source)
+    check_block(_BLOCKS, values, (), report)
+    folder = str(Path(source.file).parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    # Only now the heavy imports: a broken file is reported without waiting for torch.
+    from hf_tune.data.splits import DataSource
+    from hf_tune.model.checkpoint import ModelSource
+    from hf_tune.recipe.rules import find_broken_rules
+    from hf_tune.recipe.schema import Recipe
+    from hf_tune.training.arguments import resolve_training
+    from hf_tune.training.early_stopping import EarlyStopping
+
+    task = _find_task(values, report)
+    model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
+    data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
+    _check_load(values, report)
+    preprocess = build_dataclass(task.preprocess, values.get("preprocess") or {}, ("preprocess",), report) if task else None
+    _check_peft(values.get("peft"), report)
+    _check_batch_norm(values.get("batch_norm"), report)
+    stopping = None
+    if values.get("early_stopping") is not None:
+        stopping = build_dataclass(EarlyStopping, values["early_stopping"], ("early_stopping",), report)
+    training = _check_training(values, report)
+    card = _check_card(values, report)
+    if task:
+        _check_rules(find_broken_rules, values, task, report)
+    report.check()
+    assert task is not None and model is not None and data is not None  # for the type checker; report.check() raised
+    return Recipe(
+        task=values["task"],
+        model=model,
+        data=data,
+        preprocess=preprocess,
+        peft=values["peft"],
+        batch_norm=values.get("batch_norm"),
+        early_stopping=stopping,
+        training=resolve_training(training, stopping, task.training_arguments),
+        card=card,
+        values=values,
+        source=source,
+    )
+
+
+def _find_task(values: Mapping[str, Any], report: Report) -> "Task | None":
+    from hf_tune.tasks import get_task, list_tasks
+
+    name = values.get("task")
+    if not isinstance(name, str):
+        if name is not None:
+            report.add(("task",), f"expected a word, got {name!r}", f"known: {', '.join(list_tasks())}")
+        return None
+    try:
+        return get_task(name)
+    except InputError as error:
+        close = suggest(name, list_tasks())
+        report.add(("task",), error.problem, close if close.startswith("did") else error.hint)
+        return None
+
+
+def _check_load(values: Mapping[str, Any], report: Report) -> None:
+    from hf_tune.recipe.library_arguments import accepted_by_load
+
+    load = (values.get("data") or {}).get("load") if isinstance(values.get("data"), Mapping) else None
+    if not isinstance(load, Mapping):
+        return
+    path = load.get("path")
+    if not isinstance(path, str):
+        problem = "`path` is missing" if path is None else f"expected a word, got {path!r}"
+        report.add(("data", "load", "path"), problem, "a Hub id, a folder, csv, json, parquet, or package.module:function")
+    elif ":" not in path or "://" in path:
+        check_block(accepted_by_load(path), load, ("data", "load"), report)
+
+
+def _check_peft(peft: Any, report: Report) -> None:
+    from hf_tune.adapter.attach import METHODS
+    from hf_tune.recipe.library_arguments import accepted_by_peft, peft_types
+
+    if peft is None or peft in METHODS:
+        return
+    if not isinstance(peft, Mapping):
+        hint = suggest(peft, METHODS) + ", or a block with `peft_type:` and its options"
+        report.add(("peft",), f"{peft!r} is no method", hint)
+        return
+    peft_type = peft.get("peft_type")
+    if peft_type not in peft_types():
+        problem = "`peft_type` is missing" if peft_type is None else f"PEFT has no {peft_type!r}"
+        path = ("peft", "peft_type") if "peft_type" in peft else ("peft",)
+        report.add(path, problem, suggest(str(peft_type).upper(), peft_types()))
+        return
+    check_block(accepted_by_peft(str(peft_type)), peft, ("peft",), report)
+
+
+def _check_batch_norm(value: Any, report: Report) -> None:
+    if value not in (None, "frozen", "trained"):
+        report.add(("batch_norm",), f"expected frozen or trained, got {value!r}")
+
+
+def _check_training(values: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    from hf_tune.recipe.library_arguments import accepted_by_training
+
+    if "training" not in values:
+        return {}
+    return check_block(accepted_by_training(), values["training"], ("training",), report)
+
+
+def _check_card(values: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    if values.get("card") is None:
+        return {}
+    from hf_tune.recipe.library_arguments import accepted_by_card
+
+    return check_block(accepted_by_card(), values["card"], ("card",), report)
+
+
+def _check_rules(find: Any, values: Mapping[str, Any], task: "Task", report: Report) -> None:
+    """Note broken rules; blocks that are no mappings were noted already and are left out."""
+    words = ("task", "peft", "batch_norm")
+    usable = {name: value for name, value in values.items() if name in words or isinstance(value, Mapping)}
+    for path, problem, hint in find(usable, task):
+        report.add(path, problem, hint)
