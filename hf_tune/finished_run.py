@@ -33,7 +33,7 @@ def save_recipe(recipe: Recipe, folder: Path) -> str:
 
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
-    YAML(typ="safe", pure=True).dump(_in_order(recipe.values), stream)
+    YAML().dump(_in_order(recipe.values), stream)
     (folder / "recipe.yaml").write_text(stream.getvalue(), encoding="utf-8")
     for module_name in (str(recipe.data.load["path"]).partition(":")[0], recipe.task):
         found = importlib.util.find_spec(module_name) if "/" not in module_name and "." not in module_name else None

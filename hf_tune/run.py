@@ -25,8 +25,10 @@ def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) ->
     from hf_tune.data.splits import load_splits
     from hf_tune.finished_run import finish_run, save_recipe
     from hf_tune.tasks import get_task
+    from hf_tune.training.progress import quieten_libraries
     from hf_tune.training.run_folder import check_folder, find_checkpoint
 
+    quieten_libraries()
     task = get_task(recipe.task)
     with recipe.blame("training"):
         check_folder(recipe.output_dir, resume, overwrite)

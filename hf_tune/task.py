@@ -44,6 +44,8 @@ class LoadedModel:
     revision: str | None = None
     """Commit of the checkpoint on the Hub; None for a folder, or for an architecture without its weights."""
     pretrained: bool = True
+    own_size: int | None = None
+    """Side in pixels of the pictures that the checkpoint was trained on; None where it does not say, or has none."""
 
 
 @dataclass(frozen=True, kw_only=True)

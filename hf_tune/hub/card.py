@@ -45,6 +45,7 @@ def save_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: Mappin
         split=split,
         scores=scores,
         adapter=adapter,
+        table=_format_scores(results["splits"]),
         title=folder.resolve().name,
         **{name: value for name, value in facts.items() if name != "pipeline_tag"},
     )
@@ -55,3 +56,15 @@ def reported_split(results: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the name and the scores of the split that is reported: test, where there is one."""
     name = "test" if "test" in results["splits"] else "validation"
     return name, results["splits"][name]
+
+
+def _format_scores(splits: Mapping[str, Any]) -> str:
+    """Return a Markdown table: one row per metric, one column per split, intervals in brackets."""
+    lines = [f"| metric | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
+    for metric in next(iter(splits.values())):
+        cells = []
+        for scores in splits.values():
+            value, low, high = (scores[metric][name] for name in ("value", "low", "high"))
+            cells.append(f"{value:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})"))
+        lines.append(f"| {metric} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -95,6 +95,7 @@ def load_image_classifier(source: ModelSource, options: PictureOptions, label_na
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
+        own_size=_own_size(stored),
     )
 
 
@@ -118,6 +119,7 @@ def outline_image_classifier(source: ModelSource, options: PictureOptions, label
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
+        own_size=_own_size(stored),
     )
 
 
@@ -134,6 +136,15 @@ def save_config(config: Any, processor: PictureProcessor, folder: Path) -> None:
         timm_checkpoint.mend_timm_folder(folder)
     else:
         processor.plain.save_pretrained(folder)
+
+
+def load_processor(folder: Path) -> PictureProcessor:
+    """Return the processor of a saved model."""
+    from transformers import AutoImageProcessor, TimmWrapperImageProcessor
+
+    own = timm_checkpoint.is_timm(json.loads((folder / "config.json").read_text()))
+    # AutoImageProcessor finds timm's too, with a warning about a backend that does not matter (transformers 5.23).
+    return PictureProcessor((TimmWrapperImageProcessor if own else AutoImageProcessor).from_pretrained(folder))
 
 
 def _fetch_config(source: ModelSource) -> tuple[dict[str, Any], str | None]:
@@ -245,6 +256,14 @@ def _stored_labels(stored: Mapping[str, Any]) -> list[str]:
     if stored.get("label_names"):
         return list(stored["label_names"])
     return [name for _, name in sorted((int(number), name) for number, name in (stored.get("id2label") or {}).items())]
+
+
+def _own_size(stored: Mapping[str, Any]) -> int | None:
+    """Return the side of the pictures that a checkpoint knows, from its config.json."""
+    if timm_checkpoint.is_timm(stored):
+        return int(timm_checkpoint.get_timm_settings(stored)["input_size"][-1])
+    size = stored.get("image_size")
+    return int(size) if isinstance(size, int) else None
 
 
 @torch.no_grad()

@@ -55,14 +55,15 @@ def plot_confusion(confusion: np.ndarray, label_names: Sequence[str], file: Path
 
 
 def plot_pictures(pictures: Sequence[Any], titles: Sequence[str], file: Path) -> bool:
-    """Draw a sheet of pictures, six to a row, each under its title; return False where there is none."""
+    """Draw a sheet of pictures, at most six to a row, each under its title; return False where there is none."""
     if not pictures:
         return False
     from matplotlib.figure import Figure
 
-    rows = -(-len(pictures) // 6)
-    figure = Figure(figsize=(11, 2.25 * rows), layout="constrained")
-    for axes in figure.subplots(rows, 6, squeeze=False).flat:
+    columns = min(len(pictures), 6)
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(1.85 * columns, 2.25 * rows), layout="constrained")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
         axes.axis("off")
     for axes, picture, title in zip(figure.axes, pictures, titles, strict=False):
         axes.imshow(picture)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
 from hf_tune.data.images import read_image
-from hf_tune.model.checkpoint import load_image_classifier, outline_image_classifier
+from hf_tune.model.checkpoint import load_image_classifier, load_processor, outline_image_classifier
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.results import plots
 from hf_tune.results.classification_metrics import METRIC_NAMES, score_classes, score_each_class, score_majority
@@ -38,13 +38,6 @@ class Prediction:
     """Probability of the label."""
     scores: Mapping[str, float]
     """Probability of every label."""
-
-
-def load_processor(folder: Path) -> PictureProcessor:
-    """Return the processor that was saved with a run."""
-    from transformers import AutoImageProcessor
-
-    return PictureProcessor(AutoImageProcessor.from_pretrained(folder))
 
 
 def check_example(example: Example) -> None:

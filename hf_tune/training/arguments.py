@@ -37,11 +37,13 @@ def resolve_training(
 
 def build_arguments(resolved: Mapping[str, Any]) -> Any:
     """Return `TrainingArguments`; raises `InputError` with the library's words where they do not fit this machine."""
+    import torch
     from transformers import TrainingArguments
 
+    pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # without a device it only warns
     fixed = {name: list(value) if isinstance(value, tuple) else value for name, value in _FIXED.items()}
     try:
-        return TrainingArguments(**{**resolved, **fixed})
+        return TrainingArguments(**{**pinned, **resolved, **fixed})
     except (ValueError, ImportError) as error:
         named = [name for name in resolved if name in str(error)]
         raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None

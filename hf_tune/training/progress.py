@@ -61,6 +61,15 @@ class JsonLog(TrainerCallback):
                 file.write(json.dumps(state.log_history[-1]) + "\n")
 
 
+def quieten_libraries() -> None:
+    """Switch off the libraries' own bars, which say `Writing model shards` after every epoch."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.logging.disable_progress_bar()
+
+
 _SHOWN = MappingProxyType(
     {
         "loss": "loss",

@@ -1,0 +1,42 @@
+"""`hf-tune VERB …`: finds the verb's file in this folder and calls it; nothing heavy is imported for `--help`."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Call the verb's `main` with the rest of the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbs = find_verbs()
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(describe_verbs(verbs))
+        return 0
+    verb, *rest = arguments
+    if verb not in verbs:
+        print(f"hf-tune: no verb {verb!r}; known: {', '.join(verbs)}", file=sys.stderr)
+        return 2
+    return int(importlib.import_module(f"hf_tune.commands.{verbs[verb].stem}").main(rest))
+
+
+def find_verbs() -> dict[str, Path]:
+    """Return verb → file; the verb is the first word of the file's name (`evaluate_run.py` → `evaluate`)."""
+    files = sorted(Path(__file__).parent.glob("[a-z]*.py"))
+    return {file.stem.partition("_")[0]: file for file in files}
+
+
+def describe_verbs(verbs: dict[str, Path]) -> str:
+    """Return the help text: the first line of each verb's docstring, read without importing it."""
+    lines = ["usage: hf-tune VERB …        (hf-tune VERB --help says more)", ""]
+    lines += [f"  {verb:<10} {_first_line(file)}" for verb, file in verbs.items()]
+    return "\n".join([*lines, "", "To train: accelerate launch -m hf_tune.run RECIPE [block.key=value …]"])
+
+
+def _first_line(file: Path) -> str:
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
+
+    hf-tune check RECIPE [block.key=value …]
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_tune.input_error import InputError
+
+
+if TYPE_CHECKING:
+    from hf_tune.data.splits import Splits
+    from hf_tune.recipe.schema import Recipe
+    from hf_tune.task import LoadedModel, Task
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the report and return 0, or the problems and 2."""
+    parser = argparse.ArgumentParser(prog="hf-tune check", description=__doc__.partition("\n")[0])
+    parser.add_argument("recipe")
+    parser.add_argument("overrides", nargs="*", metavar="block.key=value")
+    options = parser.parse_args(argv)
+    print("checking; the libraries take a few seconds to load …", file=sys.stderr)
+    try:
+        from hf_tune.recipe.reader import load_recipe
+
+        _report(load_recipe(options.recipe, options.overrides))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _report(recipe: "Recipe") -> None:
+    from rich.console import Console
+
+    from hf_tune.adapter.attach import attach_adapter, name_method
+    from hf_tune.data.splits import load_splits
+    from hf_tune.tasks import get_task
+
+    console = Console(highlight=False)
+    task = get_task(recipe.task)
+    with recipe.blame("data"):
+        splits = load_splits(recipe.data, task.columns, task.label_role)
+    with recipe.blame("model"):
+        outline = task.outline_model(recipe.model, recipe.preprocess, splits.label_names)
+    with recipe.blame("peft"):
+        model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
+    console.print(f"[bold]task[/] {recipe.task}   [bold]method[/] {name_method(recipe.peft)}")
+    console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
+    _report_data(console, splits)
+    with recipe.blame("data"):
+        _report_example(console, task, outline, splits)
+    _report_cost(console, recipe, task, outline, model, splits)
+    console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
+    if recipe.preprocess is not None:
+        console.print(f"[bold]preprocess[/] {recipe.preprocess}")
+
+
+def _report_data(console: Any, splits: "Splits") -> None:
+    import numpy as np
+    from rich.table import Table
+
+    present = {name: split for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)) if split}
+    table = Table(title="data", title_justify="left")
+    table.add_column("label")
+    for name, split in present.items():
+        table.add_column(f"{name} ({len(split)})", justify="right")
+    for number, label in list(enumerate(splits.label_names))[:40]:
+        table.add_row(label, *(str(int(np.sum(split.labels == number))) for split in present.values()))
+    if len(splits.label_names) > 40:
+        table.add_row(f"… {len(splits.label_names) - 40} more")
+    console.print(table)
+    for note in splits.notes:
+        console.print(f"- {note}")
+
+
+def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: "Splits") -> None:
+    example = splits.train[0]
+    encoded = task.encode(example, outline.processor)
+    inputs = task.to_inputs(task.collate([encoded]), outline.processor)
+    raw = {**task.input_statistics(example), **{name: value for name, value in example.items() if isinstance(value, (int, str))}}
+    console.print("[bold]row 0 of train[/] " + ", ".join(f"{name} {_short(value)}" for name, value in raw.items()))
+    for name, value in inputs.items():
+        numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.mean():.2f}"
+        console.print(f"  encoded: {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}, {numbers}")
+    _report_size(console, outline, raw, next(iter(inputs.values())).shape[-1])
+
+
+def _report_size(console: Any, outline: "LoadedModel", raw: Mapping[str, Any], side: int) -> None:
+    """Say where pictures meet an ImageNet model far from the size that it knows: that costs 10 to 40 points."""
+    own = outline.own_size
+    if outline.pretrained and own and side < own / 2:
+        console.print(
+            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {side}: it loses 10 to 40 points "
+            "so; leave `preprocess.image_size` out, and small pictures are enlarged"
+        )
+    elif "width" in raw and min(raw["width"], raw["height"]) < side / 2:
+        console.print(f"  pictures of {raw['width']:.0f} x {raw['height']:.0f} pixels are enlarged to {side}")
+
+
+def _report_cost(
+    console: Any, recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
+) -> None:
+    from hf_tune.adapter.attach import count_parameters
+    from hf_tune.training.cost_estimate import estimate_memory_bytes
+    from hf_tune.training.run_folder import estimate_disk_bytes
+
+    training = recipe.training
+    batch = training.get("per_device_train_batch_size", 8)
+    steps = -(-len(splits.train) // (batch * training.get("gradient_accumulation_steps", 1)))
+    limit = training.get("max_steps", -1)
+    total_steps = limit if limit > 0 else round(steps * training.get("num_train_epochs", 3))
+    trainable, total = count_parameters(model)
+    example = task.collate([task.encode(splits.train[0], outline.processor)])
+    memory = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
+    disk = estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1)
+    console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
+    console.print(f"[bold]steps[/] {steps} an epoch on one process, {total_steps} in all")
+    console.print(f"[bold]memory[/] about {memory / 2**20:,.0f} MiB for the model, beside the libraries (estimated)")
+    console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")
+
+
+def _short(value: Mapping[str, Any] | float | int | str) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else repr(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Score the model of a run again, on its own splits or another split of the same data.
+
+    hf-tune evaluate RUN [--split test]
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hf_tune.input_error import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the scores with intervals; return 0, or 2 where the run or the split is not there."""
+    parser = argparse.ArgumentParser(prog="hf-tune evaluate", description=__doc__.partition("\n")[0])
+    parser.add_argument("run", help="output_dir of a run")
+    parser.add_argument("--split", choices=["train", "validation", "test"], help="default: test, else validation")
+    parser.add_argument("--batch-size", type=int, default=32)
+    options = parser.parse_args(argv)
+    try:
+        _evaluate(Path(options.run), options.split, options.batch_size)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
+    from rich.console import Console
+
+    from hf_tune.data.splits import load_splits
+    from hf_tune.finetuned import load_finetuned
+    from hf_tune.recipe.reader import load_recipe
+    from hf_tune.results.record import as_json, format_table
+    from hf_tune.training.progress import quieten_libraries
+
+    quieten_libraries()
+    finetuned = load_finetuned(run)
+    recipe = load_recipe(run / "recipe.yaml")
+    with recipe.blame("data"):
+        splits = load_splits(recipe.data, finetuned.task.columns, finetuned.task.label_role)
+    if splits.label_names != finetuned.label_names:
+        problem = f"the data's labels are now {', '.join(splits.label_names)}"
+        raise InputError(problem, f"the run was trained on {', '.join(finetuned.label_names)}")
+    name = name or ("test" if splits.test is not None else "validation")
+    split = getattr(splits, name)
+    if split is None:
+        raise InputError(f"the data of this run has no {name} split", "choose train or validation")
+    kept = finetuned.keep_rows(split, batch_size)
+    scores = as_json(finetuned.task.metrics(kept, splits.label_names))
+    baseline = finetuned.task.baseline({"labels": splits.train.labels}, kept, splits.label_names)
+    Console().print(format_table({name: scores}, baseline))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

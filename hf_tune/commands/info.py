@@ -1,0 +1,35 @@
+"""Say what a run is: task, method, base, scores, proof.
+
+    hf-tune info RUN
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the summary of results.json; return 0, or 2 where there is none."""
+    parser = argparse.ArgumentParser(prog="hf-tune info", description=__doc__.partition("\n")[0])
+    parser.add_argument("run", help="output_dir of a run")
+    file = Path(parser.parse_args(argv).run, "results.json")
+    if not file.exists():
+        state = "has not finished: --resume goes on with it" if file.with_name("recipe.yaml").exists() else "is no run"
+        print(f"{file.parent} {state}; there is no results.json", file=sys.stderr)
+        return 2
+    results = json.loads(file.read_text(encoding="utf-8"))
+    cost, proof, base = results["cost"], results["proof"], results["base"]
+    print(f"{results['task']} by {results['method']} from {base['id']} {base['revision'] or ''}".rstrip())
+    print(f"data: {results['data']['name']}, rows {results['data']['rows']}, fingerprint {results['data']['fingerprint']}")
+    print(f"trained: {cost['trainable_parameters']:,} of {cost['total_parameters']:,} parameters, {cost['train_seconds']:.0f} s")
+    for split, scores in results["splits"].items():
+        for name, score in scores.items():
+            print(f"{split} {name}: {score['value']:.4f} ({score['low']:.4f} to {score['high']:.4f})")
+    print(f"proof: {'passed' if proof['passed'] else 'FAILED'}, {proof['rows']} rows, max difference {proof['max_abs_difference']:.2g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
