@@ -5,7 +5,7 @@ class InputError(ValueError):
     """A mistake in the user's input: what is wrong, what to do, and which argument of the step it is in."""
 
     def __init__(self, problem: str, hint: str = "", at: tuple[str | int, ...] = ()) -> None:
-        """Keep the parts; `at` is the path of keys inside the block that the step was handed."""
+        """Keep the parts; `at` is the path of keys inside the step's block, or starts with a parameter named so."""
         super().__init__(f"{problem}; {hint}" if hint else problem)
         self.problem = problem
         self.hint = hint

@@ -61,7 +61,7 @@ class ModelSource:
     """Arguments of `timm.create_model`, such as `{drop_rate: 0.1, drop_path_rate: 0.1}`; timm checkpoints only."""
 
 
-def load_image_classifier(source: ModelSource, options: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
+def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
     """Return the network with its weights; layers that the checkpoint does not hold start near zero.
 
     Raises `InputError` for a checkpoint that is not there or cannot be reached, and options that do not fit it.
@@ -69,7 +69,7 @@ def load_image_classifier(source: ModelSource, options: PictureOptions, label_na
     from transformers import AutoModelForImageClassification
 
     stored, revision = _fetch_config(source)
-    config, plain = _configure(source, options, label_names, stored, revision)
+    config, plain = _configure(source, preprocess, label_names, stored, revision)
     label_parameters = new_layers.find_label_parameters(AutoModelForImageClassification.from_config, config)
     if not source.pretrained:
         own = timm_checkpoint.is_timm(stored)
@@ -99,12 +99,12 @@ def load_image_classifier(source: ModelSource, options: PictureOptions, label_na
     )
 
 
-def outline_image_classifier(source: ModelSource, options: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
+def outline_image_classifier(source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
     """Return the same network on the meta device: its configuration is fetched, no weight is."""
     from transformers import AutoModelForImageClassification
 
     stored, revision = _fetch_config(source)
-    config, plain = _configure(source, options, label_names, stored, revision)
+    config, plain = _configure(source, preprocess, label_names, stored, revision)
     try:
         with torch.device("meta"):
             model = AutoModelForImageClassification.from_config(config)
@@ -162,7 +162,6 @@ def _fetch_config(source: ModelSource) -> tuple[dict[str, Any], str | None]:
 
 
 def _download_config(source: ModelSource) -> Path:
-    import httpx
     from huggingface_hub import errors, hf_hub_download
 
     name = source.pretrained_model_name_or_path
@@ -188,24 +187,24 @@ def _download_config(source: ModelSource) -> Path:
         raise InputError(f"the Hub cannot be reached and {name!r} is not in the cache", hint, at=_AT) from None
     except errors.EntryNotFoundError:
         raise InputError(f"{name!r} holds no config.json", "is it a model of transformers or timm?", at=_AT) from None
-    except (errors.HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except OSError as error:  # HfHubHTTPError is one
         raise InputError(f"{name!r} cannot be fetched: {error}", "try again, or give a local folder", at=_AT) from None
     return Path(path)
 
 
 def _configure(
-    source: ModelSource, options: PictureOptions, label_names: Sequence[str], stored: Mapping[str, Any], revision: str | None
+    source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str], stored: Mapping[str, Any], revision: str | None
 ) -> tuple[Any, Any]:
     """Return the config with our labels and the plain processor with our options."""
     from transformers import AutoConfig, AutoImageProcessor, TimmWrapperImageProcessor
 
     if timm_checkpoint.is_timm(stored):
         _refuse(source, "config", "write arguments of timm.create_model under `model_args:`")
-        settings = configure_timm_settings(timm_checkpoint.get_timm_settings(stored), options)
+        settings = configure_timm_settings(timm_checkpoint.get_timm_settings(stored), preprocess)
         size = timm_checkpoint.get_timm_settings(stored)["input_size"]
         if settings.get("fixed_input_size") and list(settings["input_size"]) != list(size):
             problem = f"{stored['architecture']} takes pictures of {size[-1]} pixels only"
-            raise InputError(problem, "leave `preprocess.image_size` out", at=("model_args",))
+            raise InputError(problem, "leave it out", at=("preprocess", "image_size"))
         config = timm_checkpoint.build_timm_config(stored, settings, source.model_args, label_names)
         return config, TimmWrapperImageProcessor(settings, architecture=config.architecture)
     _refuse(source, "model_args", "it is for timm checkpoints; write attributes of the config under `config:`")
@@ -218,7 +217,7 @@ def _configure(
         setattr(config, attribute, value)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: number for number, label in enumerate(label_names)}
-    return config, configure_transformers_processor(AutoImageProcessor.from_pretrained(name, **where), options)
+    return config, configure_transformers_processor(AutoImageProcessor.from_pretrained(name, **where), preprocess)
 
 
 def _refuse(source: ModelSource, key: str, hint: str) -> None:
@@ -228,8 +227,10 @@ def _refuse(source: ModelSource, key: str, hint: str) -> None:
 
 def _load_weights(source: ModelSource, config: Any, revision: str | None) -> tuple[Any, set[str]]:
     """Return the model and the parameters that the checkpoint does not hold in this shape."""
-    from transformers import AutoModelForImageClassification
+    from transformers import AutoModelForImageClassification, logging as library_logging
 
+    verbosity = library_logging.get_verbosity()
+    library_logging.set_verbosity_error()  # its table of a mismatched head repeats what is asked for here
     extra = {"attn_implementation": source.attn_implementation} if source.attn_implementation else {}
     try:
         model, info = AutoModelForImageClassification.from_pretrained(
@@ -247,6 +248,8 @@ def _load_weights(source: ModelSource, config: Any, revision: str | None) -> tup
         raise InputError(f"the architecture does not take these: {error}", at=("model_args",)) from None
     except OSError as error:
         raise InputError(f"the weights cannot be loaded: {error}", "check the name and the network", at=_AT) from None
+    finally:
+        library_logging.set_verbosity(verbosity)
     absent = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
     return model, absent & {name for name, _ in model.named_parameters()}
 
@@ -276,6 +279,6 @@ def _check_forward(model: Any, processor: PictureProcessor) -> None:
     try:
         model.eval()(pixel_values=pixels.to(model.dtype))
     except (ValueError, AssertionError, RuntimeError) as error:
-        hint = "choose another `preprocess.image_size`"
-        raise InputError(f"the model cannot take pictures of {tuple(pixels.shape[2:])} pixels: {error}", hint) from None
+        problem = f"the model cannot take pictures of {tuple(pixels.shape[2:])} pixels: {error}"
+        raise InputError(problem, "give the checkpoint's own size", at=("preprocess", "image_size")) from None
     model.train(training)

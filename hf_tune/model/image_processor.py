@@ -104,6 +104,14 @@ def configure_timm_settings(settings: dict[str, Any], options: PictureOptions) -
 
 
 def _set_geometry(plain: Any, options: PictureOptions) -> None:
+    if hasattr(plain, "crop_pct"):  # the ConvNeXT family, ResNets of the Hub among them: shorter side and centre only
+        if options.crop_mode == "squash":
+            hint = "choose `crop_mode: center`; `crop_pct: 1.0` cuts least"
+            problem = f"{type(plain).__name__} always keeps the aspect ratio"
+            raise InputError(problem, hint, at=("preprocess", "crop_mode"))
+        plain.size = {"shortest_edge": options.image_size or plain.size["shortest_edge"]}
+        plain.crop_pct = options.crop_pct or plain.crop_pct
+        return
     old_size, old_crop = dict(plain.size or {}), dict(getattr(plain, "crop_size", None) or {})
     resized = old_size.get("shortest_edge") or old_size.get("height")
     cropped = old_crop.get("height") if getattr(plain, "do_center_crop", False) else resized

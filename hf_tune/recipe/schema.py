@@ -56,5 +56,6 @@ class Recipe:
         except RecipeError:
             raise
         except InputError as error:
-            path: KeyPath = (*block, *error.at)
+            absolute = error.at and error.at[0] in self.__dataclass_fields__  # a parameter named like its block
+            path: KeyPath = error.at if absolute else (*block, *error.at)
             raise RecipeError([self.source.problem(path, error.problem, error.hint)]) from error

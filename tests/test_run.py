@@ -1,0 +1,184 @@
+"""The whole path: recipe → trained, saved, proved model, and what plain libraries make of the files."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hf_tune.finetuned import load_finetuned
+from hf_tune.recipe.reader import load_recipe
+from hf_tune.run import finetune, main
+
+
+@pytest.fixture(autouse=True)
+def no_child_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the proof's child inside this process, but for the tests that are marked `fresh`: it costs 8 s each."""
+    if "fresh_process" in request.fixturenames:
+        return
+    import hf_tune.proof
+
+    monkeypatch.setattr(hf_tune.proof, "_run_child", lambda folder, work: hf_tune.proof.main(folder, work))
+
+
+@pytest.fixture
+def fresh_process() -> None:
+    """Mark a test whose proof is to run as users' do."""
+
+
+def test_a_run_leaves_everything_and_its_proof_passes_in_a_fresh_process(
+    write_recipe: Callable[..., Path], tmp_path: Path, fresh_process: None
+) -> None:
+    recipe = write_recipe(replace=(("num_train_epochs: 1", "num_train_epochs: 3"),))
+    assert main([str(recipe)]) == 0
+    run = tmp_path / "run"
+    results = json.loads((run / "results.json").read_text())
+    assert results["proof"]["passed"] and results["proof"]["rows"] == 11
+    assert results["method"] == "full" and results["batch_norm"] == "trained"
+    assert set(results["splits"]) == {"validation", "test"}
+    accuracy = results["splits"]["test"]["accuracy"]
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    for name in ("recipe.yaml", "predictions.parquet", "reference.parquet", "README.md", "log.jsonl", "plots/curves.png"):
+        assert (run / name).exists(), name
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert all("train_accuracy" in line for line in lines if "eval_loss" in line)
+    card = (run / "README.md").read_text()
+    assert "More information needed" not in card and "{{" not in card and "None" not in card
+    assert load_recipe(run / "recipe.yaml").training == load_recipe(recipe).training
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "probe"])
+@pytest.mark.parametrize("architecture", ["resnet", "vit", "timm"])
+def test_each_method_reloads_to_the_same_outputs_and_trains_only_what_it_says(
+    architecture: str, method: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    recipe = write_recipe(tiny_checkpoints[architecture])
+    results = finetune(load_recipe(recipe, [f"peft={method}"]))
+    assert results["proof"]["passed"]
+    share = results["cost"]["trainable_parameters"] / results["cost"]["total_parameters"]
+    assert share == 1 if method == "full" else share < 0.5
+    assert results["batch_norm"] == ("none" if architecture == "vit" else "trained" if method == "full" else "frozen")
+    finetuned = load_finetuned(tmp_path / "run")
+    assert finetuned.label_names == ("red", "green", "blue")
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "timm"])
+def test_lora_with_trained_batch_norm_saves_the_statistics_that_moved(
+    architecture: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]
+) -> None:
+    recipe = write_recipe(tiny_checkpoints[architecture])
+    results = finetune(load_recipe(recipe, ["peft=lora", "batch_norm=trained"]))
+    assert results["proof"]["passed"] and results["batch_norm"] == "trained"
+
+
+def test_plain_transformers_and_timm_load_a_full_timm_model(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
+) -> None:
+    """TRAPS M2, M3, M4b: one folder that both libraries read."""
+    import timm
+    from transformers import AutoModelForImageClassification, pipeline
+
+    finetune(load_recipe(write_recipe(tiny_checkpoints["timm"])))
+    run = str(tmp_path / "run")
+    ours = load_finetuned(run)
+    pixels = ours.encoder.normalise(torch.stack([ours.encoder.encode(each) for each in pictures]))
+    with torch.no_grad():
+        expected = ours.model(pixels).logits
+        by_transformers = AutoModelForImageClassification.from_pretrained(run).eval()(pixels).logits
+        by_timm = timm.create_model(f"local-dir:{run}", pretrained=True).eval()(pixels)
+    assert torch.allclose(expected, by_transformers, atol=1e-6) and torch.allclose(expected, by_timm, atol=1e-6)
+    predicted = ours.predict(pictures)
+    for picture, own in zip(pictures, predicted, strict=True):
+        plain = pipeline("image-classification", model=run)(picture)
+        assert plain[0]["label"] == own.label and plain[0]["score"] == pytest.approx(own.score, abs=1e-5)
+
+
+def test_plain_transformers_loads_a_full_hub_model(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
+) -> None:
+    from transformers import pipeline
+
+    finetune(load_recipe(write_recipe(tiny_checkpoints["resnet"])))
+    own = load_finetuned(tmp_path / "run").predict(pictures)
+    plain = pipeline("image-classification", model=str(tmp_path / "run"))(pictures)
+    for ours, theirs in zip(own, plain, strict=True):
+        assert theirs[0]["label"] == ours.label and theirs[0]["score"] == pytest.approx(ours.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["resnet", "timm"])
+def test_plain_peft_loads_an_adapter_with_its_labels_and_preprocessing(
+    architecture: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
+) -> None:
+    """TRAPS P10b: the card's own snippet."""
+    from peft import PeftModel
+    from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+
+    finetune(load_recipe(write_recipe(tiny_checkpoints[architecture]), ["peft=lora"]))
+    run = str(tmp_path / "run")
+    config = AutoConfig.from_pretrained(run)
+    base = AutoModelForImageClassification.from_pretrained(
+        tiny_checkpoints[architecture], config=config, ignore_mismatched_sizes=True
+    )
+    model = PeftModel.from_pretrained(base, run).eval()
+    pixels = AutoImageProcessor.from_pretrained(run)(pictures, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        probabilities = model(pixels).logits.softmax(1).numpy()
+    own = load_finetuned(run).predict(pictures)
+    assert list(config.id2label.values()) == ["red", "green", "blue"]
+    assert np.allclose(probabilities, [list(each.scores.values()) for each in own], atol=1e-5)
+
+
+def test_the_same_recipe_gives_the_same_bits(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = write_recipe(replace=(("squash", "squash\n  augment: [random_crop, horizontal_flip, rotation]"),))
+    runs = []
+    for name, workers in (("a", 0), ("b", 2)):
+        overrides = [f"training.output_dir={tmp_path / name}", f"training.dataloader_num_workers={workers}"]
+        finetune(load_recipe(recipe, overrides))
+        runs.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert runs[0] == runs[1]
+
+
+def test_a_folder_that_holds_a_run_is_kept(
+    write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe()
+    assert main([str(recipe)]) == 0
+    before = (tmp_path / "run" / "results.json").read_bytes()
+    assert main([str(recipe)]) == 2
+    message = capsys.readouterr().err
+    assert "recipe.yaml:18: training.output_dir" in message and "--overwrite" in message
+    assert (tmp_path / "run" / "results.json").read_bytes() == before
+    assert main([str(recipe), "--overwrite", "training.max_steps=1"]) == 0
+    assert main([str(recipe), "--resume"]) == 0
+
+
+def test_the_best_checkpoint_is_what_is_saved(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    """A learning rate that ruins the model later on: the scores are those of the best epoch."""
+    stopping = ("peft: full", "peft: lora\n\nearly_stopping:\n  metric: accuracy\n  patience: 2")
+    recipe = write_recipe(tiny_checkpoints["timm"], replace=(stopping, ("num_train_epochs: 1", "num_train_epochs: 6")))
+    results = finetune(load_recipe(recipe, ["training.lr_scheduler_type=constant", "training.learning_rate=0.3"]))
+    history = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    best = max(entry["eval_accuracy"] for entry in history if "eval_accuracy" in entry)
+    assert results["splits"]["validation"]["accuracy"]["value"] == pytest.approx(best)
+
+
+def test_a_failed_proof_names_the_tensors(
+    write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hf_tune.finished_run
+    from hf_tune.proof import ProofFailed
+
+    save = hf_tune.finished_run._save
+
+    def save_then_spoil(model: torch.nn.Module, processor: object, folder: Path) -> None:
+        save(model, processor, folder)
+        with torch.no_grad():
+            model.get_parameter("timm_model.fc.bias").add_(1.0)
+
+    monkeypatch.setattr(hf_tune.finished_run, "_save", save_then_spoil)
+    with pytest.raises(ProofFailed, match=r"timm_model\.fc\.bias"):
+        finetune(load_recipe(write_recipe()))
