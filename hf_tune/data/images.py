@@ -38,4 +38,6 @@ def _stream(source: Any) -> Any:
         source = source["bytes"] if source.get("bytes") is not None else source["path"]
     if source is None:
         raise InputError("there is no picture in this cell", "fill it or take the row out")
+    if not isinstance(source, (bytes, str, Path)):
+        raise InputError(f"expected a picture, got {source!r}", "is it the right column?", at=("columns", "image"))
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source)

@@ -70,7 +70,7 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
 
     stored, revision = _fetch_config(source)
     config, plain = _configure(source, preprocess, label_names, stored, revision)
-    label_parameters = new_layers.find_label_parameters(AutoModelForImageClassification.from_config, config)
+    label_parameters = _find_label_parameters(config)
     if not source.pretrained:
         own = timm_checkpoint.is_timm(stored)
         model = (
@@ -105,12 +105,9 @@ def outline_image_classifier(source: ModelSource, preprocess: PictureOptions, la
 
     stored, revision = _fetch_config(source)
     config, plain = _configure(source, preprocess, label_names, stored, revision)
-    try:
-        with torch.device("meta"):
-            model = AutoModelForImageClassification.from_config(config)
-    except TypeError as error:
-        raise InputError(f"{config.architecture} does not take these: {error}", at=("model_args",)) from None
-    label_parameters = new_layers.find_label_parameters(AutoModelForImageClassification.from_config, config)
+    label_parameters = _find_label_parameters(config)
+    with torch.device("meta"):
+        model = AutoModelForImageClassification.from_config(config)
     new = label_parameters if source.pretrained else {name for name, _ in model.named_parameters()}
     return LoadedModel(
         model=model,
@@ -220,6 +217,15 @@ def _configure(
     return config, configure_transformers_processor(AutoImageProcessor.from_pretrained(name, **where), preprocess)
 
 
+def _find_label_parameters(config: Any) -> set[str]:
+    from transformers import AutoModelForImageClassification
+
+    try:
+        return new_layers.find_label_parameters(AutoModelForImageClassification.from_config, config)
+    except TypeError as error:
+        raise InputError(f"the architecture does not take these: {error}", at=("model_args",)) from None
+
+
 def _refuse(source: ModelSource, key: str, hint: str) -> None:
     if getattr(source, key):
         raise InputError(f"{source.pretrained_model_name_or_path!r} takes no `{key}`", hint, at=(key,))
@@ -244,8 +250,6 @@ def _load_weights(source: ModelSource, config: Any, revision: str | None) -> tup
             output_loading_info=True,
             **extra,
         )
-    except TypeError as error:
-        raise InputError(f"the architecture does not take these: {error}", at=("model_args",)) from None
     except OSError as error:
         raise InputError(f"the weights cannot be loaded: {error}", "check the name and the network", at=_AT) from None
     finally:

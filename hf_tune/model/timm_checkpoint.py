@@ -26,13 +26,14 @@ def read_timm_architecture(name: str) -> dict[str, Any]:
     """Return the config of `timm/<architecture>[.<tag>]` from timm's own table, without the network."""
     import timm
 
-    settings = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=False)
-    if settings is None:
+    try:
+        settings = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=False)
+    except RuntimeError:
         architecture = name.removeprefix("timm/").partition(".")[0]
         known = timm.list_models()
         close = difflib.get_close_matches(architecture, known, n=3)
         hint = f"did you mean {', '.join(f'timm/{each}' for each in close)}?" if close else "see timm.list_models()"
-        raise InputError(f"timm has no model {name!r}", hint, at=("pretrained_model_name_or_path",))
+        raise InputError(f"timm has no model {name!r}", hint, at=("pretrained_model_name_or_path",)) from None
     return {"architecture": settings.architecture, "pretrained_cfg": settings.to_dict()}
 
 

@@ -118,7 +118,7 @@ def _check_peft(peft: Any, report: Report) -> None:
     if peft is None or peft in METHODS:
         return
     if not isinstance(peft, Mapping):
-        hint = suggest(peft, METHODS) + ", or a block with `peft_type:` and its options"
+        hint = suggest(peft, METHODS) + " or a block with `peft_type:` and its options"
         report.add(("peft",), f"{peft!r} is no method", hint)
         return
     peft_type = peft.get("peft_type")
@@ -155,5 +155,8 @@ def _check_rules(find: Any, values: Mapping[str, Any], task: "Task", report: Rep
     """Note broken rules; blocks that are no mappings were noted already and are left out."""
     words = ("task", "peft", "batch_norm")
     usable = {name: value for name, value in values.items() if name in words or isinstance(value, Mapping)}
+    told = {problem.key for problem in report.problems}
     for path, problem, hint in find(usable, task):
-        report.add(path, problem, hint)
+        key = ".".join(str(part) for part in path)
+        if not any(other == key or other.startswith(f"{key}.") for other in told):
+            report.add(path, problem, hint)

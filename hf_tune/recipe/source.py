@@ -35,6 +35,9 @@ class Source:
                 return Problem(place=place, key=key, problem=problem, hint=hint)
             if path[:length] in self.lines:
                 return Problem(place=f"{self.file}:{self.lines[path[:length]]}", key=key, problem=problem, hint=hint)
+            inside = next((text for other, text in self.overrides.items() if other[:length] == path[:length]), None)
+            if inside is not None:  # a block that only the command line gave
+                return Problem(place=f"command line: {inside}", key=key, problem=problem, hint=hint)
         return Problem(place=f"{self.file}:1", key=key, problem=problem, hint=hint)
 
 

@@ -1,0 +1,150 @@
+"""Sixty broken recipes: each is told with file, line, key and cure; and what a right one is read as."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hf_tune.recipe.error import RecipeError
+from hf_tune.recipe.reader import load_recipe
+
+
+# (text to replace, its replacement, line of the problem, key, words that the message must hold)
+BROKEN = [
+    ("task: image_classification", "task: image_clasification", 1, "task", "did you mean `image_classification`"),
+    ("task: image_classification", "task: 3", 1, "task", "expected a word"),
+    ("task: image_classification", "task: my.module", 1, "task", "or a dotted module of your own"),
+    ("task: image_classification\n", "", 1, "", "`task` is missing"),
+    ("peft: full", "petf: full", 15, "petf", "did you mean `peft`"),
+    ("peft: full", "peft: loar", 15, "peft", "did you mean `lora`"),
+    ("peft: full", "peft: [lora]", 15, "peft", "known: full, lora, probe or a block"),
+    ("peft: full", "peft: {r: 8}", 15, "peft", "`peft_type` is missing"),
+    ("peft: full", "peft: {peft_type: LORRA}", 15, "peft.peft_type", "did you mean `LORA`"),
+    ("peft: full", "peft:\n  peft_type: LORA\n  rank: 8", 17, "peft.rank", "unknown key of LoraConfig"),
+    ("peft: full", "peft:\n  peft_type: LORA\n  r: eight", 17, "peft.r", "expected a whole number, got 'eight'"),
+    ("peft: full", "peft:\n  peft_type: LORA\n  r: 0", 17, "peft.r", "at least 1"),
+    ("peft: full", "peft:\n  peft_type: LORA\n  lora_dropout: 2.0", 17, "peft.lora_dropout", "at most 1"),
+    ("peft: full", "peft:\n  peft_type: LORA\n  task_type: SEQ_CLS", 17, "peft.task_type", "taken from `task:`"),
+    ("peft: full", "peft:\n  peft_type: PREFIX_TUNING", 16, "peft.peft_type", "works on text models only"),
+    ("peft: full", "peft: lora", 15, "peft", "that base is random"),
+    ("peft: full", "peft: full\nbatch_norm: forzen", 16, "batch_norm", "expected frozen or trained"),
+    ("peft: full", "peft: full\nearly_stopping: 3", 16, "early_stopping", "expected a block of keys"),
+    ("peft: full", "peft: full\nearly_stopping:\n  metric: acuracy", 17, "early_stopping.metric", "no metric 'acuracy'"),
+    ("peft: full", "peft: full\nearly_stopping:\n  patience: 0", 17, "early_stopping.patience", "at least 1"),
+    ("peft: full", "peft: full\nearly_stopping:\n  patience: 1.5", 17, "early_stopping.patience", "a whole number"),
+    ("peft: full", "peft: full\nearly_stopping:\n  patient: 2", 17, "early_stopping.patient", "did you mean `patience`"),
+    ("peft: full", "peft: full\ncard:\n  licence: mit", 17, "card.licence", "did you mean `license`"),
+    ("peft: full", "peft: full\npeft: lora", 16, "", "given twice, first on line 15"),
+    ("  pretrained: false", "  pretraind: false", 5, "model.pretraind", "did you mean `pretrained`"),
+    ("  pretrained: false", "  pretrained: no", 5, "model.pretrained", "expected true or false, got 'no'"),
+    ("  pretrained: false", "  torch_dtype: float32", 5, "model.torch_dtype", "it is called `dtype` now"),
+    ("  pretrained: false", "  dtype: float23", 5, "model.dtype", "one of 'float32'"),
+    ("  pretrained: false", "  token: hf_secret", 5, "model.token", "never write a token into a recipe"),
+    ("  pretrained: false", "  drop_rate: 0.1", 5, "model.drop_rate", "write it under `model_args:`"),
+    ("  pretrained_model_name_or_path: timm/test_resnet.r160_in1k\n", "", 3, "model", "is missing"),
+    ("    path: tiny_pictures:load", "    name: x", 8, "data.load.path", "`path` is missing"),
+    ("    path: tiny_pictures:load", "    path: csv\n    data_file: x.csv", 10, "data.load.data_file", "did you mean `data_files`"),
+    ("    path: tiny_pictures:load", "    path: csv\n    split: train", 10, "data.load.split", "under `data.splits`"),
+    ("    path: tiny_pictures:load", "    path: csv\n    streaming: true", 10, "data.load.streaming", "how many rows"),
+    ("    path: tiny_pictures:load", "    path: csv\n    token: hf_x", 10, "data.load.token", "never write a token"),
+    ("  load:\n", "  laod:\n", 8, "data.laod", "did you mean `load`"),
+    ("preprocess:", "  splits: {validation: 2.0}\npreprocess:", 11, "data.splits.validation", "no fraction of train"),
+    ("preprocess:", "  splits: {vaildation: dev}\npreprocess:", 11, "data.splits.vaildation", "did you mean `validation`"),
+    ("preprocess:", "  columns: {picture: img}\npreprocess:", 11, "data.columns.picture", "its roles are image"),
+    ("preprocess:", "  columns: {image: 3}\npreprocess:", 11, "data.columns", "expected"),
+    ("  image_size: 32", "  image_sise: 32", 12, "preprocess.image_sise", "did you mean `image_size`"),
+    ("  image_size: 32", '  image_size: "32"', 12, "preprocess.image_size", "a whole number, got '32'"),
+    ("  image_size: 32", "  image_size: 2", 12, "preprocess.image_size", "8 to 4096"),
+    ("  image_size: 32", "  crop_pct: 1.5", 12, "preprocess.crop_pct", "at most 1"),
+    ("  image_size: 32", "  mean: [0.5]", 12, "preprocess.mean", "each of 3 channels"),
+    ("  image_size: 32", "  std: [0.5, 0, 0.5]", 12, "preprocess.std", "each of 3 channels"),
+    ("  image_size: 32", "  augment: [flip]", 12, "preprocess.augment.0", "horizontal_flip"),
+    ("  image_size: 32", "  augment: [{rotation: {degree: 9}}]", 12, "preprocess.augment.0.rotation.degree", "`degrees`"),
+    ("  image_size: 32", "  augment: [{rotation: {degrees: 900}}]", 12, "preprocess.augment.0.rotation.degrees", "180"),
+    ("  crop_mode: squash", "  crop_mode: stretch", 13, "preprocess.crop_mode", "one of 'center', 'squash'"),
+    ("learning_rate: 1e-2", "learnin_rate: 1e-2", 21, "training.learnin_rate", "did you mean `learning_rate`"),
+    ("learning_rate: 1e-2", "learning_rate: fast", 21, "training.learning_rate", "expected a number, got 'fast'"),
+    ("learning_rate: 1e-2", "learning_rate: -1e-2", 21, "training.learning_rate", "at least 0"),
+    ("per_device_train_batch_size: 8", "per_device_train_batch_size: 0", 19, "training.per_device_train_batch_size", "at least 1"),
+    ("per_device_train_batch_size: 8", "per_gpu_train_batch_size: 8", 19, "training.per_gpu_train_batch_size", "per_device_train_batch_size"),
+    ("seed: 0", "seed: -1", 22, "training.seed", "at least 0"),
+    ("seed: 0", "seed: true", 22, "training.seed", "a whole number, got True"),
+    ("seed: 0", "report_to: nothing", 22, "training.report_to", "known: none"),
+    ("seed: 0", "evaluation_strategy: epoch", 22, "training.evaluation_strategy", "called `eval_strategy` now"),
+    ("seed: 0", "eval_strategy: epochs", 22, "training.eval_strategy", "did you mean `epoch`"),
+    ("seed: 0", "no_cuda: true", 22, "training.no_cuda", "called `use_cpu` now"),
+    ("seed: 0", "overwrite_output_dir: true", 22, "training.overwrite_output_dir", "--overwrite"),
+    ("seed: 0", "group_by_length: true", 22, "training.group_by_length", "train_sampling_strategy"),
+    ("seed: 0", "warmup_ratio: 0.1", 22, "training.warmup_ratio", "`warmup_steps: 0.05`"),
+    ("seed: 0", "optim: adamm", 22, "training.optim", "did you mean `adam`"),
+    ("seed: 0", "optim: adam\n  weight_decay: 0.1", 22, "training.optim", "AdamW with weight decay 0"),
+    ("seed: 0", "lr_scheduler_type: cosin", 22, "training.lr_scheduler_type", "did you mean `cosine`"),
+    ("seed: 0", "metric_for_best_model: f1", 22, "training.metric_for_best_model", "it reports: loss, accuracy"),
+    ("seed: 0", "fp16: true\n  bf16: true", 22, "training.fp16", "exclude each other"),
+    ("seed: 0", "load_best_model_at_end: true\n  save_strategy: steps", 22, "training.load_best_model_at_end", "same"),
+    ("  output_dir: {output}\n", "", 17, "training", "`output_dir` is missing"),
+    ("task: image_classification", "task: [image", 3, "", "not valid YAML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "key", "words"), BROKEN, ids=lambda value: str(value)[:40])
+def test_a_broken_recipe_names_file_line_key_and_cure(
+    old: str, new: str, line: int, key: str, words: str, write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = write_recipe(replace=((old.replace("{output}", str(tmp_path / "run")), new),))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe)
+    message = str(caught.value)
+    told = [each for each in message.splitlines() if each.startswith(f"{recipe}:{line}: {key}") and words in each]
+    assert told, message
+    assert not (tmp_path / "run").exists()
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(write_recipe: Callable[..., Path]) -> None:
+    recipe = write_recipe(replace=(("seed: 0", "sede: 0"), ("image_size: 32", "image_sise: 3"), ("peft: full", "peft: x")))
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe, ["training.learning_rate=high"])
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[1] for line in lines[:3]] == ["12", "15", "22"]
+    assert lines[3].startswith("command line: training.learning_rate=high: training.learning_rate: expected a number")
+
+
+def test_a_right_recipe_keeps_the_librarys_names_and_yaml_1_2_values(write_recipe: Callable[..., Path]) -> None:
+    recipe = load_recipe(write_recipe(), ["training.learning_rate=3e-4", "peft=full"])
+    assert recipe.training["learning_rate"] == 3e-4
+    assert recipe.training["per_device_train_batch_size"] == 8
+    assert recipe.model.pretrained is False
+
+
+def test_a_missing_file_names_the_recipes_beside_it(write_recipe: Callable[..., Path]) -> None:
+    recipe = write_recipe()
+    with pytest.raises(RecipeError, match=r"no such file; recipes in .*recipe\.yaml"):
+        load_recipe(recipe.with_name("recipes.yaml"))
+
+
+def test_early_stopping_derives_the_trainers_flags(write_recipe: Callable[..., Path]) -> None:
+    recipe = load_recipe(write_recipe(), ["early_stopping.metric=f1_macro", "early_stopping.target=0.9"])
+    derived = {name: recipe.training[name] for name in ("load_best_model_at_end", "metric_for_best_model", "greater_is_better")}
+    assert derived == {"load_best_model_at_end": True, "metric_for_best_model": "f1_macro", "greater_is_better": True}
+    assert recipe.training["save_strategy"] == recipe.training["eval_strategy"] == "epoch"
+
+
+def test_adam_is_adamw_without_decay(write_recipe: Callable[..., Path]) -> None:
+    recipe = load_recipe(write_recipe(), ["training.optim=adam"])
+    assert recipe.training["optim"] == "adamw_torch_fused" and recipe.training["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.seed", "write it as `block.key=value`"),
+        ("peft.r=4", "`peft` is 'full', which has no keys"),
+        ("training.seed=[1", "is not valid YAML"),
+        ("trainng.seed=1", "did you mean `training`"),
+    ],
+)
+def test_a_broken_override_is_named_as_such(override: str, words: str, write_recipe: Callable[..., Path]) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(write_recipe(), [override])
+    assert str(caught.value).startswith(f"command line: {override}")
+    assert words in str(caught.value)
