@@ -42,7 +42,9 @@ def save_recipe(recipe: Recipe, folder: Path) -> str:
     return stream.getvalue()
 
 
-def finish_run(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits, trainer: Any, trained: Any) -> dict[str, Any]:
+def finish_run(
+    recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits, trainer: Any, trained: Any
+) -> dict[str, Any]:
     """Score, save, prove and describe a trained model; return what results.json holds.
 
     Every process scores; the first one alone writes. Raises `ProofFailed` after everything was written, where what was
@@ -67,10 +69,19 @@ def finish_run(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits, 
     results["proof"] = asdict(proof)
     _save_rows(task, splits, kept[split], split, folder)
     record.save_results(results, folder)
-    _save_pages(recipe, task, splits, results, trainer, Scored(
-        split=splits.test or splits.validation, kept=kept[split], label_names=splits.label_names,
-        history=trainer.state.log_history,
-    ))
+    _save_pages(
+        recipe,
+        task,
+        splits,
+        results,
+        trainer,
+        Scored(
+            split=splits.test or splits.validation,
+            kept=kept[split],
+            label_names=splits.label_names,
+            history=trainer.state.log_history,
+        ),
+    )
     _show(results, proof, folder)
     check_proof(proof, folder)
     return results
@@ -90,7 +101,11 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
     rows = {"train": len(splits.train), "validation": len(splits.validation)}
     rows |= {"test": len(splits.test)} if splits.test is not None else {}
     device = trainer.args.device
-    moves = (recipe.batch_norm or ("trained" if recipe.peft == "full" else "frozen")) if _has_statistics(loaded) else "none"
+    moves = (
+        (recipe.batch_norm or ("trained" if recipe.peft == "full" else "frozen"))
+        if _has_statistics(loaded)
+        else "none"
+    )
     return {
         "task": recipe.task,
         "pipeline_tag": trainer.task.pipeline_tag,
@@ -103,7 +118,9 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
             "total_parameters": total,
         },
         "steps": trainer.state.global_step,
-        "best_checkpoint": Path(trainer.state.best_model_checkpoint).name if trainer.state.best_model_checkpoint else None,
+        "best_checkpoint": Path(trainer.state.best_model_checkpoint).name
+        if trainer.state.best_model_checkpoint
+        else None,
         "seed": trainer.args.seed,
         "batch_norm": moves,
         "resumed_from": trainer.resumed_from,
@@ -169,7 +186,9 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
     console = Console()
     console.print(record.format_table(results["splits"], results["baseline"]))
     word = "passed" if proof.passed else "FAILED"
-    console.print(f"proof {word}: reloaded in a fresh process, {proof.rows} rows, max |Δ| {proof.max_abs_difference:.2g}")
+    console.print(
+        f"proof {word}: reloaded in a fresh process, {proof.rows} rows, max |Δ| {proof.max_abs_difference:.2g}"
+    )
     console.print(f"saved in {folder}: see README.md, results.json, plots/", highlight=False)
 
 

@@ -1,6 +1,6 @@
 """Prove that what was saved is what was trained: reload it in a fresh process and compare outputs.
 
-    python -m hf_tune.proof RUN WORK    (called by the run itself)
+python -m hf_tune.proof RUN WORK    (called by the run itself)
 """
 
 import hashlib
@@ -25,7 +25,15 @@ MAX_ROWS = 32
 TOLERANCE = 1e-5
 """Of the largest output; measured noise: 3e-6 between numbers of threads, 2e-6 between shapes of batches."""
 
-_LAUNCHER_VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_", "ACCELERATE_", "TORCHELASTIC_")
+_LAUNCHER_VARIABLES = (
+    "WORLD_SIZE",
+    "RANK",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_",
+    "ACCELERATE_",
+    "TORCHELASTIC_",
+)
 
 
 class ProofFailed(RuntimeError):
@@ -65,7 +73,9 @@ def prove(finetuned: Finetuned, folder: Path, split: Any) -> Proof:
         rows=len(rows),
         max_abs_difference=difference,
         passed=difference <= TOLERANCE * float(np.abs(outputs).max()),
-        differing_tensors=tuple(sorted(name for name in own.keys() | digests.keys() if own.get(name) != digests.get(name))),
+        differing_tensors=tuple(
+            sorted(name for name in own.keys() | digests.keys() if own.get(name) != digests.get(name))
+        ),
     )
 
 

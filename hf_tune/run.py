@@ -1,6 +1,6 @@
 """START HERE: a recipe from YAML to a proved model, one line per step.
 
-    accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …] [--resume | --overwrite]
+accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …] [--resume | --overwrite]
 """
 
 import argparse

@@ -100,7 +100,13 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     _move_statistics(ResNetForImageClassification(resnet)).save_pretrained(folder / "resnet")
     ConvNextImageProcessor(size={"shortest_edge": 32}, crop_pct=1.0).save_pretrained(folder / "resnet")
     vit = ViTConfig(
-        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, image_size=32, patch_size=8, **labels
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        **labels,
     )
     ViTForImageClassification(vit).save_pretrained(folder / "vit")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "vit")
@@ -153,3 +159,15 @@ def _move_statistics(model: Any) -> Any:
             torch.nn.init.normal_(layer.running_mean, std=0.2)
             torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
     return model
+
+
+@pytest.fixture(scope="session")
+def hub_server_class() -> Any:
+    """Return `HubServer` of hub_server.py beside this file, which is no package."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("hub_server", ROOT / "tests" / "hub_server.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.HubServer

@@ -40,7 +40,14 @@ def test_a_run_leaves_everything_and_its_proof_passes_in_a_fresh_process(
     assert set(results["splits"]) == {"validation", "test"}
     accuracy = results["splits"]["test"]["accuracy"]
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
-    for name in ("recipe.yaml", "predictions.parquet", "reference.parquet", "README.md", "log.jsonl", "plots/curves.png"):
+    for name in (
+        "recipe.yaml",
+        "predictions.parquet",
+        "reference.parquet",
+        "README.md",
+        "log.jsonl",
+        "plots/curves.png",
+    ):
         assert (run / name).exists(), name
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert all("train_accuracy" in line for line in lines if "eval_loss" in line)
@@ -109,7 +116,11 @@ def test_plain_transformers_loads_a_full_hub_model(
 
 @pytest.mark.parametrize("architecture", ["resnet", "timm"])
 def test_plain_peft_loads_an_adapter_with_its_labels_and_preprocessing(
-    architecture: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
+    architecture: str,
+    write_recipe: Callable[..., Path],
+    tiny_checkpoints: dict[str, str],
+    tmp_path: Path,
+    pictures: list,
 ) -> None:
     """TRAPS P10b: the card's own snippet."""
     from peft import PeftModel
@@ -166,9 +177,7 @@ def test_the_best_checkpoint_is_what_is_saved(
     assert results["splits"]["validation"]["accuracy"]["value"] == pytest.approx(best)
 
 
-def test_a_failed_proof_names_the_tensors(
-    write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_proof_names_the_tensors(write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     import hf_tune.finished_run
     from hf_tune.proof import ProofFailed
 

@@ -83,4 +83,6 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
         )
         return get_peft_model(loaded.model, config)
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise InputError(f"PEFT cannot attach {peft_type} to this model: {error}", "see the method's config") from error
+        raise InputError(
+            f"PEFT cannot attach {peft_type} to this model: {error}", "see the method's config"
+        ) from error

@@ -1,6 +1,6 @@
 """Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
 
-    hf-tune check RECIPE [block.key=value …]
+hf-tune check RECIPE [block.key=value …]
 """
 
 import argparse
@@ -64,7 +64,11 @@ def _report_data(console: Any, splits: "Splits") -> None:
     import numpy as np
     from rich.table import Table
 
-    present = {name: split for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test)) if split}
+    present = {
+        name: split
+        for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
+        if split
+    }
     table = Table(title="data", title_justify="left")
     table.add_column("label")
     for name, split in present.items():
@@ -82,7 +86,10 @@ def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: 
     example = splits.train[0]
     encoded = task.encode(example, outline.processor)
     inputs = task.to_inputs(task.collate([encoded]), outline.processor)
-    raw = {**task.input_statistics(example), **{name: value for name, value in example.items() if isinstance(value, (int, str))}}
+    raw = {
+        **task.input_statistics(example),
+        **{name: value for name, value in example.items() if isinstance(value, (int, str))},
+    }
     console.print("[bold]row 0 of train[/] " + ", ".join(f"{name} {_short(value)}" for name, value in raw.items()))
     for name, value in inputs.items():
         numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.mean():.2f}"
@@ -117,7 +124,9 @@ def _report_cost(
     trainable, total = count_parameters(model)
     example = task.collate([task.encode(splits.train[0], outline.processor)])
     memory = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
-    disk = estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1)
+    disk = estimate_disk_bytes(
+        trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1
+    )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
     console.print(f"[bold]steps[/] {steps} an epoch on one process, {total_steps} in all")
     console.print(f"[bold]memory[/] about {memory / 2**20:,.0f} MiB for the model, beside the libraries (estimated)")

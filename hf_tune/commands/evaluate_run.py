@@ -1,6 +1,6 @@
 """Score the model of a run again, on its own splits or another split of the same data.
 
-    hf-tune evaluate RUN [--split test]
+hf-tune evaluate RUN [--split test]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Predict for files with the model of a run.
 
-    hf-tune predict RUN FILE_FOLDER_OR_GLOB… [--output predictions.csv]
+hf-tune predict RUN FILE_FOLDER_OR_GLOB… [--output predictions.csv]
 """
 
 import argparse
@@ -54,7 +54,11 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str]) -> list[str]:
             endings = tuple(pattern.removeprefix("*") for pattern in patterns)
             found = sorted(str(each) for each in path.rglob("*") if each.suffix.lower() in endings)
         else:
-            found = [name] if path.is_file() else sorted(each for each in glob.glob(name, recursive=True) if Path(each).is_file())
+            found = (
+                [name]
+                if path.is_file()
+                else sorted(each for each in glob.glob(name, recursive=True) if Path(each).is_file())
+            )
         if not found:
             raise InputError(f"{name!r} stands for no file", f"a folder's files must be {', '.join(patterns)}")
         files += found
@@ -69,7 +73,12 @@ def _write(files: Sequence[str], predictions: Sequence[Any], output: Path | None
             print(f"{file}: {each.label} {each.score:.3f}" + (f"   (then {rest})" if rest else ""))
         return
     rows = [
-        {"file": file, "label": each.label, "score": each.score, **{f"score of {name}": value for name, value in each.scores.items()}}
+        {
+            "file": file,
+            "label": each.label,
+            "score": each.score,
+            **{f"score of {name}": value for name, value in each.scores.items()},
+        }
         for file, each in zip(files, predictions, strict=True)
     ]
     if output.suffix == ".json":

@@ -9,9 +9,7 @@ import numpy as np
 from hf_tune.input_error import InputError
 
 
-def read_labels(
-    parts: Mapping[str, datasets.Dataset], column: str
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def read_labels(parts: Mapping[str, datasets.Dataset], column: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return the class names and, for each split, its class numbers (int64, shape (rows,)).
 
     Raises `InputError` for a missing label, one of another type, one that train does not have, and a class without

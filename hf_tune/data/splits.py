@@ -110,7 +110,9 @@ def load_splits(source: DataSource, roles: Mapping[str, str], label_role: str | 
         _check_columns(rows, columns, name)
     label_names, labels = read_labels(parts, columns[label_role]) if label_role else ((), {})
     splits = {
-        name: Split(name=name, rows=_role_rows(rows, columns, label_role), label_role=label_role, labels=labels.get(name))
+        name: Split(
+            name=name, rows=_role_rows(rows, columns, label_role), label_role=label_role, labels=labels.get(name)
+        )
         for name, rows in parts.items()
     }
     notes = []
@@ -156,7 +158,11 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
     except FileNotFoundError as error:
         place = ("load", "data_files" if "data_files" in load else "path")
         raise InputError(f"not found: {error}", "paths are relative to the folder you start in", at=place) from None
-    except (datasets.exceptions.DatasetGenerationError, datasets.exceptions.DataFilesNotFoundError, ValueError) as error:
+    except (
+        datasets.exceptions.DatasetGenerationError,
+        datasets.exceptions.DataFilesNotFoundError,
+        ValueError,
+    ) as error:
         cause = error.__cause__ or error
         hint = "is it in this format, UTF-8, and with this separator?"
         raise InputError(f"{load['path']!r} cannot be loaded: {cause}", hint, at=("load",)) from None
@@ -204,7 +210,10 @@ def _pieces(raw: datasets.DatasetDict, expression: str, name: str) -> list[tuple
     except (ValueError, AssertionError) as error:
         known = ", ".join(f"{each} ({length} rows)" for each, length in lengths.items())
         raise InputError(f"no such split: {error}", f"the data has: {known}", at=("splits", name)) from None
-    return [(each.splitname, each.from_ or 0, lengths[each.splitname] if each.to is None else each.to) for each in instructions]
+    return [
+        (each.splitname, each.from_ or 0, lengths[each.splitname] if each.to is None else each.to)
+        for each in instructions
+    ]
 
 
 def _rows(raw: datasets.DatasetDict, expression: str, name: str) -> datasets.Dataset:

@@ -74,7 +74,9 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
     if not source.pretrained:
         own = timm_checkpoint.is_timm(stored)
         model = (
-            timm_checkpoint.initialise_timm_model(config) if own else AutoModelForImageClassification.from_config(config)
+            timm_checkpoint.initialise_timm_model(config)
+            if own
+            else AutoModelForImageClassification.from_config(config)
         )
         model = model.to(getattr(torch, source.dtype))
         new = set(name for name, _ in model.named_parameters())
@@ -99,7 +101,9 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
     )
 
 
-def outline_image_classifier(source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
+def outline_image_classifier(
+    source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]
+) -> LoadedModel:
     """Return the same network on the meta device: its configuration is fetched, no weight is."""
     from transformers import AutoModelForImageClassification
 
@@ -171,14 +175,18 @@ def _download_config(source: ModelSource) -> Path:
             local_files_only=source.local_files_only,
         )
     except errors.HFValidationError:
-        raise InputError(f"{name!r} is neither a folder nor a Hub id", "as in `google/vit-base-patch16-224`", at=_AT) from None
+        raise InputError(
+            f"{name!r} is neither a folder nor a Hub id", "as in `google/vit-base-patch16-224`", at=_AT
+        ) from None
     except errors.GatedRepoError:
         raise InputError(f"{name!r} is gated", "accept its terms on the Hub and run `hf auth login`", at=_AT) from None
     except errors.RepositoryNotFoundError:
         hint = "check the spelling; a private one needs `hf auth login`"
         raise InputError(f"the Hub has no model {name!r}", hint, at=_AT) from None
     except errors.RevisionNotFoundError:
-        raise InputError(f"{name!r} has no revision {source.revision!r}", "see its commits", at=("revision",)) from None
+        raise InputError(
+            f"{name!r} has no revision {source.revision!r}", "see its commits", at=("revision",)
+        ) from None
     except errors.LocalEntryNotFoundError:
         hint = "connect, set HF_ENDPOINT, or give a local folder"
         raise InputError(f"the Hub cannot be reached and {name!r} is not in the cache", hint, at=_AT) from None
@@ -190,7 +198,11 @@ def _download_config(source: ModelSource) -> Path:
 
 
 def _configure(
-    source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str], stored: Mapping[str, Any], revision: str | None
+    source: ModelSource,
+    preprocess: PictureOptions,
+    label_names: Sequence[str],
+    stored: Mapping[str, Any],
+    revision: str | None,
 ) -> tuple[Any, Any]:
     """Return the config with our labels and the plain processor with our options."""
     from transformers import AutoConfig, AutoImageProcessor, TimmWrapperImageProcessor
@@ -210,7 +222,9 @@ def _configure(
     for attribute, value in source.config.items():
         if not hasattr(config, attribute):
             known = ", ".join(sorted(config.to_diff_dict()))
-            raise InputError(f"{type(config).__name__} has no {attribute!r}", f"it has: {known}", at=("config", attribute))
+            raise InputError(
+                f"{type(config).__name__} has no {attribute!r}", f"it has: {known}", at=("config", attribute)
+            )
         setattr(config, attribute, value)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: number for number, label in enumerate(label_names)}
@@ -233,7 +247,8 @@ def _refuse(source: ModelSource, key: str, hint: str) -> None:
 
 def _load_weights(source: ModelSource, config: Any, revision: str | None) -> tuple[Any, set[str]]:
     """Return the model and the parameters that the checkpoint does not hold in this shape."""
-    from transformers import AutoModelForImageClassification, logging as library_logging
+    from transformers import AutoModelForImageClassification
+    from transformers import logging as library_logging
 
     verbosity = library_logging.get_verbosity()
     library_logging.set_verbosity_error()  # its table of a mismatched head repeats what is asked for here

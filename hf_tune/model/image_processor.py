@@ -39,7 +39,9 @@ class PictureOptions:
         for name in ("mean", "std"):
             values = getattr(self, name)
             if values is not None and (len(values) != 3 or (name == "std" and min(values) <= 0)):
-                raise InputError(f"{values!r} is not one {name} for each of 3 channels", "as [0.5, 0.5, 0.5]", at=(name,))
+                raise InputError(
+                    f"{values!r} is not one {name} for each of 3 channels", "as [0.5, 0.5, 0.5]", at=(name,)
+                )
 
 
 class PictureProcessor:

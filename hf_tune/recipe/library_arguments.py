@@ -154,7 +154,7 @@ def accepted_by_card() -> Accepted:
     """Return what the `card:` block accepts: the arguments of `huggingface_hub.ModelCardData`."""
     from huggingface_hub import ModelCardData
 
-    refused = {name: "it is filled from the run's results" for name in ("eval_results", "model_name", "base_model")}
+    refused = dict.fromkeys(("eval_results", "model_name", "base_model"), "it is filled from the run's results")
     return accepted_by_call(ModelCardData.__init__, refused=refused)
 
 

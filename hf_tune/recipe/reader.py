@@ -54,7 +54,9 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
     _check_load(values, report)
-    preprocess = build_dataclass(task.preprocess, values.get("preprocess") or {}, ("preprocess",), report) if task else None
+    preprocess = (
+        build_dataclass(task.preprocess, values.get("preprocess") or {}, ("preprocess",), report) if task else None
+    )
     _check_peft(values.get("peft"), report)
     _check_batch_norm(values.get("batch_norm"), report)
     stopping = None
@@ -106,7 +108,9 @@ def _check_load(values: Mapping[str, Any], report: Report) -> None:
     path = load.get("path")
     if not isinstance(path, str):
         problem = "`path` is missing" if path is None else f"expected a word, got {path!r}"
-        report.add(("data", "load", "path"), problem, "a Hub id, a folder, csv, json, parquet, or package.module:function")
+        report.add(
+            ("data", "load", "path"), problem, "a Hub id, a folder, csv, json, parquet, or package.module:function"
+        )
     elif ":" not in path or "://" in path:
         check_block(accepted_by_load(path), load, ("data", "load"), report)
 

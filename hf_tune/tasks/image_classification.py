@@ -70,9 +70,7 @@ def to_inputs(batch: Batch, processor: PictureProcessor) -> Batch:
 
 def loss(outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
     """Return the cross-entropy of each row in nats."""
-    return F.cross_entropy(
-        outputs.logits.float(), batch["labels"], reduction="none", label_smoothing=label_smoothing
-    )
+    return F.cross_entropy(outputs.logits.float(), batch["labels"], reduction="none", label_smoothing=label_smoothing)
 
 
 def keep_per_row(outputs: Any, batch: Batch) -> Batch:

@@ -1,6 +1,5 @@
 """Augmentations against torchvision's functional operations at equal parameters."""
 
-
 import numpy as np
 import pytest
 import torch

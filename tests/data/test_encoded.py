@@ -14,7 +14,10 @@ from hf_tune.task import Example
 
 def split(values: list[int]) -> Split:
     return Split(
-        name="train", rows=datasets.Dataset.from_dict({"value": values}), label_role="label", labels=np.arange(len(values))
+        name="train",
+        rows=datasets.Dataset.from_dict({"value": values}),
+        label_role="label",
+        labels=np.arange(len(values)),
     )
 
 

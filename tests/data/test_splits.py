@@ -108,14 +108,20 @@ def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
     table = datasets.Dataset.from_dict({"text": list("abcdefgh"), "label": ["x", "y"] * 4})
     for kind, write in (("csv", table.to_csv), ("json", table.to_json), ("parquet", table.to_parquet)):
         write(tmp_path / f"rows.{kind}")
-        source = DataSource(load={"path": kind, "data_files": str(tmp_path / f"rows.{kind}")}, splits=SplitPlan(validation=0.25))
+        source = DataSource(
+            load={"path": kind, "data_files": str(tmp_path / f"rows.{kind}")}, splits=SplitPlan(validation=0.25)
+        )
         assert len(load_splits(source, ROLES, "label").train) == 6
     for split in ("train", "test"):
         for label in ("ant", "bee"):
             (tmp_path / "pictures" / split / label).mkdir(parents=True)
             for number in range(3):
-                PIL.Image.new("RGB", (9, 9), (number, 0, 0)).save(tmp_path / "pictures" / split / label / f"{number}.png")
-    source = DataSource(load={"path": "imagefolder", "data_dir": str(tmp_path / "pictures")}, splits=SplitPlan(validation=0.4))
+                PIL.Image.new("RGB", (9, 9), (number, 0, 0)).save(
+                    tmp_path / "pictures" / split / label / f"{number}.png"
+                )
+    source = DataSource(
+        load={"path": "imagefolder", "data_dir": str(tmp_path / "pictures")}, splits=SplitPlan(validation=0.4)
+    )
     splits = load_splits(source, {"image": "", "label": ""}, "label")
     assert splits.label_names == ("ant", "bee") and len(splits.test or []) == 6
 

@@ -121,9 +121,15 @@ def test_a_size_that_the_model_cannot_take_is_told(tiny_checkpoints: dict[str, s
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("somebody/nothing", "cannot be reached and"), ("../a b/c", "neither a folder nor a Hub id"), (".", "no config.json")],
+    [
+        ("somebody/nothing", "cannot be reached and"),
+        ("../a b/c", "neither a folder nor a Hub id"),
+        (".", "no config.json"),
+    ],
 )
-def test_a_checkpoint_that_is_not_there_is_told(name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_is_not_there_is_told(
+    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         load_image_classifier(source(name), OPTIONS, NAMES)

@@ -10,8 +10,14 @@ from hf_tune.model.new_layers import find_label_parameters, name_layers, start_n
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        (ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], num_labels=3), {"classifier.1.weight", "classifier.1.bias"}),
-        (ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_labels=3), {"classifier.weight", "classifier.bias"}),
+        (
+            ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1], num_labels=3),
+            {"classifier.1.weight", "classifier.1.bias"},
+        ),
+        (
+            ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_labels=3),
+            {"classifier.weight", "classifier.bias"},
+        ),
         (TimmWrapperConfig(architecture="test_resnet", num_labels=3), {"timm_model.fc.weight", "timm_model.fc.bias"}),
         (TimmWrapperConfig(architecture="test_vit", num_labels=3), {"timm_model.head.weight", "timm_model.head.bias"}),
     ],

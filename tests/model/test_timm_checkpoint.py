@@ -33,7 +33,9 @@ def test_from_scratch_has_timms_own_initialisation() -> None:
     assert all(torch.equal(own[name], value) for name, value in expected.items())
 
 
-def test_a_folder_of_timms_loads_and_what_we_save_loads_in_timm(tiny_checkpoints: dict[str, str], tmp_path: Path) -> None:
+def test_a_folder_of_timms_loads_and_what_we_save_loads_in_timm(
+    tiny_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
     """TRAPS M2 both ways, and M4b."""
     import timm
 
@@ -53,7 +55,9 @@ def test_a_folder_without_preprocessing_gets_timms(tmp_path: Path) -> None:
     """TRAPS M3: a model built from a bare config has no pretrained_cfg, and AutoImageProcessor fails."""
     from transformers import AutoImageProcessor, TimmWrapperConfig, TimmWrapperForImageClassification
 
-    TimmWrapperForImageClassification(TimmWrapperConfig(architecture="test_resnet", num_labels=3)).save_pretrained(tmp_path)
+    TimmWrapperForImageClassification(TimmWrapperConfig(architecture="test_resnet", num_labels=3)).save_pretrained(
+        tmp_path
+    )
     source = ModelSource(pretrained_model_name_or_path=str(tmp_path))
     loaded = load_image_classifier(source, PictureOptions(), ["a", "b"])
     save_model(loaded.model, loaded.processor, tmp_path / "again")

@@ -29,10 +29,22 @@ BROKEN = [
     ("peft: full", "peft: lora", 15, "peft", "that base is random"),
     ("peft: full", "peft: full\nbatch_norm: forzen", 16, "batch_norm", "expected frozen or trained"),
     ("peft: full", "peft: full\nearly_stopping: 3", 16, "early_stopping", "expected a block of keys"),
-    ("peft: full", "peft: full\nearly_stopping:\n  metric: acuracy", 17, "early_stopping.metric", "no metric 'acuracy'"),
+    (
+        "peft: full",
+        "peft: full\nearly_stopping:\n  metric: acuracy",
+        17,
+        "early_stopping.metric",
+        "no metric 'acuracy'",
+    ),
     ("peft: full", "peft: full\nearly_stopping:\n  patience: 0", 17, "early_stopping.patience", "at least 1"),
     ("peft: full", "peft: full\nearly_stopping:\n  patience: 1.5", 17, "early_stopping.patience", "a whole number"),
-    ("peft: full", "peft: full\nearly_stopping:\n  patient: 2", 17, "early_stopping.patient", "did you mean `patience`"),
+    (
+        "peft: full",
+        "peft: full\nearly_stopping:\n  patient: 2",
+        17,
+        "early_stopping.patient",
+        "did you mean `patience`",
+    ),
     ("peft: full", "peft: full\ncard:\n  licence: mit", 17, "card.licence", "did you mean `license`"),
     ("peft: full", "peft: full\npeft: lora", 16, "", "given twice, first on line 15"),
     ("  pretrained: false", "  pretraind: false", 5, "model.pretraind", "did you mean `pretrained`"),
@@ -43,13 +55,25 @@ BROKEN = [
     ("  pretrained: false", "  drop_rate: 0.1", 5, "model.drop_rate", "write it under `model_args:`"),
     ("  pretrained_model_name_or_path: timm/test_resnet.r160_in1k\n", "", 3, "model", "is missing"),
     ("    path: tiny_pictures:load", "    name: x", 8, "data.load.path", "`path` is missing"),
-    ("    path: tiny_pictures:load", "    path: csv\n    data_file: x.csv", 10, "data.load.data_file", "did you mean `data_files`"),
+    (
+        "    path: tiny_pictures:load",
+        "    path: csv\n    data_file: x.csv",
+        10,
+        "data.load.data_file",
+        "did you mean `data_files`",
+    ),
     ("    path: tiny_pictures:load", "    path: csv\n    split: train", 10, "data.load.split", "under `data.splits`"),
     ("    path: tiny_pictures:load", "    path: csv\n    streaming: true", 10, "data.load.streaming", "how many rows"),
     ("    path: tiny_pictures:load", "    path: csv\n    token: hf_x", 10, "data.load.token", "never write a token"),
     ("  load:\n", "  laod:\n", 8, "data.laod", "did you mean `load`"),
     ("preprocess:", "  splits: {validation: 2.0}\npreprocess:", 11, "data.splits.validation", "no fraction of train"),
-    ("preprocess:", "  splits: {vaildation: dev}\npreprocess:", 11, "data.splits.vaildation", "did you mean `validation`"),
+    (
+        "preprocess:",
+        "  splits: {vaildation: dev}\npreprocess:",
+        11,
+        "data.splits.vaildation",
+        "did you mean `validation`",
+    ),
     ("preprocess:", "  columns: {picture: img}\npreprocess:", 11, "data.columns.picture", "its roles are image"),
     ("preprocess:", "  columns: {image: 3}\npreprocess:", 11, "data.columns", "expected"),
     ("  image_size: 32", "  image_sise: 32", 12, "preprocess.image_sise", "did you mean `image_size`"),
@@ -59,14 +83,38 @@ BROKEN = [
     ("  image_size: 32", "  mean: [0.5]", 12, "preprocess.mean", "each of 3 channels"),
     ("  image_size: 32", "  std: [0.5, 0, 0.5]", 12, "preprocess.std", "each of 3 channels"),
     ("  image_size: 32", "  augment: [flip]", 12, "preprocess.augment.0", "horizontal_flip"),
-    ("  image_size: 32", "  augment: [{rotation: {degree: 9}}]", 12, "preprocess.augment.0.rotation.degree", "`degrees`"),
-    ("  image_size: 32", "  augment: [{rotation: {degrees: 900}}]", 12, "preprocess.augment.0.rotation.degrees", "180"),
+    (
+        "  image_size: 32",
+        "  augment: [{rotation: {degree: 9}}]",
+        12,
+        "preprocess.augment.0.rotation.degree",
+        "`degrees`",
+    ),
+    (
+        "  image_size: 32",
+        "  augment: [{rotation: {degrees: 900}}]",
+        12,
+        "preprocess.augment.0.rotation.degrees",
+        "180",
+    ),
     ("  crop_mode: squash", "  crop_mode: stretch", 13, "preprocess.crop_mode", "one of 'center', 'squash'"),
     ("learning_rate: 1e-2", "learnin_rate: 1e-2", 21, "training.learnin_rate", "did you mean `learning_rate`"),
     ("learning_rate: 1e-2", "learning_rate: fast", 21, "training.learning_rate", "expected a number, got 'fast'"),
     ("learning_rate: 1e-2", "learning_rate: -1e-2", 21, "training.learning_rate", "at least 0"),
-    ("per_device_train_batch_size: 8", "per_device_train_batch_size: 0", 19, "training.per_device_train_batch_size", "at least 1"),
-    ("per_device_train_batch_size: 8", "per_gpu_train_batch_size: 8", 19, "training.per_gpu_train_batch_size", "per_device_train_batch_size"),
+    (
+        "per_device_train_batch_size: 8",
+        "per_device_train_batch_size: 0",
+        19,
+        "training.per_device_train_batch_size",
+        "at least 1",
+    ),
+    (
+        "per_device_train_batch_size: 8",
+        "per_gpu_train_batch_size: 8",
+        19,
+        "training.per_gpu_train_batch_size",
+        "per_device_train_batch_size",
+    ),
     ("seed: 0", "seed: -1", 22, "training.seed", "at least 0"),
     ("seed: 0", "seed: true", 22, "training.seed", "a whole number, got True"),
     ("seed: 0", "report_to: nothing", 22, "training.report_to", "known: none"),
@@ -101,7 +149,9 @@ def test_a_broken_recipe_names_file_line_key_and_cure(
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(write_recipe: Callable[..., Path]) -> None:
-    recipe = write_recipe(replace=(("seed: 0", "sede: 0"), ("image_size: 32", "image_sise: 3"), ("peft: full", "peft: x")))
+    recipe = write_recipe(
+        replace=(("seed: 0", "sede: 0"), ("image_size: 32", "image_sise: 3"), ("peft: full", "peft: x"))
+    )
     with pytest.raises(RecipeError) as caught:
         load_recipe(recipe, ["training.learning_rate=high"])
     lines = str(caught.value).splitlines()
@@ -124,7 +174,10 @@ def test_a_missing_file_names_the_recipes_beside_it(write_recipe: Callable[..., 
 
 def test_early_stopping_derives_the_trainers_flags(write_recipe: Callable[..., Path]) -> None:
     recipe = load_recipe(write_recipe(), ["early_stopping.metric=f1_macro", "early_stopping.target=0.9"])
-    derived = {name: recipe.training[name] for name in ("load_best_model_at_end", "metric_for_best_model", "greater_is_better")}
+    derived = {
+        name: recipe.training[name]
+        for name in ("load_best_model_at_end", "metric_for_best_model", "greater_is_better")
+    }
     assert derived == {"load_best_model_at_end": True, "metric_for_best_model": "f1_macro", "greater_is_better": True}
     assert recipe.training["save_strategy"] == recipe.training["eval_strategy"] == "epoch"
 

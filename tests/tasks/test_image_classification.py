@@ -1,0 +1,92 @@
+"""The image classification task: one encoded example, one batch, the metric, two steps lower the loss."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from hf_tune.data.draws import Draws
+from hf_tune.input_error import InputError
+from hf_tune.model.checkpoint import ModelSource
+from hf_tune.tasks.image_classification import TASK, Preprocess
+
+
+@pytest.fixture(scope="module")
+def loaded() -> object:
+    source = ModelSource(pretrained_model_name_or_path="timm/test_resnet.r160_in1k", pretrained=False)
+    return TASK.load_model(source, Preprocess(image_size=32), ["a", "b"])
+
+
+def test_one_example_is_encoded_collated_and_normalised(loaded: SimpleNamespace, pictures: list) -> None:
+    examples = [TASK.encode({"image": picture, "label": 1}, loaded.processor) for picture in pictures[:2]]
+    assert examples[0]["pixel_values"].shape == (3, 32, 32) and examples[0]["pixel_values"].dtype == torch.uint8
+    batch = TASK.collate(examples)
+    assert batch["labels"].tolist() == [1, 1]
+    inputs = TASK.to_inputs(batch, loaded.processor)["pixel_values"]
+    assert torch.allclose(inputs, batch["pixel_values"] / 127.5 - 1, atol=1e-6)  # mean and std of 0.5
+
+
+def test_augmentation_changes_pixels_but_neither_labels_nor_shapes(loaded: SimpleNamespace, pictures: list) -> None:
+    from hf_tune.data.augmentation import HorizontalFlip
+
+    batch = TASK.collate([TASK.encode({"image": each, "label": 0}, loaded.processor) for each in pictures])
+    options = Preprocess(augment=[HorizontalFlip(probability=1.0)])  # type: ignore[list-item]
+    changed = TASK.augment(batch, options, Draws(0, 0, np.arange(4)))
+    assert torch.equal(changed["pixel_values"], batch["pixel_values"].flip(3))
+    assert torch.equal(changed["labels"], batch["labels"])
+
+
+def test_two_steps_lower_the_loss(loaded: SimpleNamespace, pictures: list) -> None:
+    batch = TASK.collate(
+        [TASK.encode({"image": each, "label": number % 2}, loaded.processor) for number, each in enumerate(pictures)]
+    )
+    optimiser = torch.optim.SGD(loaded.model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(3):
+        loss = TASK.loss(loaded.model.train()(**TASK.to_inputs(batch, loaded.processor)), batch, 0.0).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[2] < losses[0]
+
+
+def test_predictions_carry_names_and_probabilities() -> None:
+    kept = {"log_probabilities": np.log(np.asarray([[0.25, 0.75], [0.6, 0.4]])), "labels": np.asarray([1, 1])}
+    first, second = TASK.decode(kept, ["a", "b"])
+    assert (first.label, second.label) == ("b", "a")
+    assert first.score == pytest.approx(0.75) and first.scores == pytest.approx({"a": 0.25, "b": 0.75})
+    columns = TASK.prediction_columns(kept, ["a", "b"])
+    assert columns["label"] == ["b", "b"] and columns["prediction"] == ["b", "a"]
+
+
+def test_features_are_cut_before_the_head_also_under_an_adapter(tiny_checkpoints: dict[str, str]) -> None:
+    from hf_tune.adapter.attach import attach_adapter
+
+    for kind, size in (("resnet", 16), ("vit", 16), ("timm", 96)):
+        source = ModelSource(pretrained_model_name_or_path=tiny_checkpoints[kind])
+        model = attach_adapter(TASK.load_model(source, Preprocess(), ["a", "b", "c"]), "lora", None, None)
+        assert model.get_submodule(TASK.feature_cut(model, 3)).in_features == size
+
+
+def test_input_statistics_by_hand() -> None:
+    picture = PIL.Image.new("L", (6, 4), 51)
+    expected = {"width": 6.0, "height": 4.0, "brightness": 51 / 255}
+    assert TASK.input_statistics({"image": picture}) == pytest.approx(expected)
+
+
+def test_a_picture_that_cannot_be_read_is_told() -> None:
+    with pytest.raises(InputError, match="not a readable picture"):
+        TASK.check_example(TASK.read_input("nowhere.png"))
+
+
+def test_details_count_rows_by_true_and_predicted_class() -> None:
+    kept = {
+        "log_probabilities": np.log(np.asarray([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])),
+        "labels": np.asarray([0, 1, 1]),
+    }
+    assert TASK.details(kept, ["a", "b"])["confusion_matrix"] == [[1, 0], [1, 1]]
+    section = TASK.card_section({"details": TASK.details(kept, ["a", "b|c"])})
+    assert "| b\\|c | 1.000 | 0.500 | 0.667 | 2 |" in section

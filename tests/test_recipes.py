@@ -1,0 +1,119 @@
+"""The shipped recipes, verbatim: the quick start as a user types it, the others against a loopback Hub."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def launch(recipe: str, *overrides: str, env: dict[str, str] | None = None, folder: Path) -> dict[str, Any]:
+    """Run a recipe as the README says and return its results."""
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "-m", "hf_tune.run", f"recipes/{recipe}"]
+    arguments = [*overrides, f"training.output_dir={folder}"]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads((folder / "results.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class: Any) -> Iterator[Any]:
+    """Serve CIFAR-10 in the Hub's layout, a few rows of it under another id, and the checkpoints of the recipes."""
+    import datasets
+    import timm
+    import torch
+
+    folder = tmp_path_factory.mktemp("hub")
+    real = datasets.load_dataset(str(shared / "data" / "cifar10"))
+    whole = {
+        "train": datasets.concatenate_datasets([real["train"], real["validation"]]).rename_column("image", "img"),
+        "test": real["test"].rename_column("image", "img"),
+    }
+    for name, sizes in (("cifar10", None), ("cifar10_small", {"train": 100, "test": 20})):
+        (folder / name / "plain_text").mkdir(parents=True)
+        for split, rows in whole.items():
+            if sizes:
+                order = sorted(range(1000), key=lambda row: (row // 10, row % 10))
+                by_class = [[r for r in order if rows["label"][r] == c][: sizes[split] // 10] for c in range(10)]
+                rows = rows.select([row for part in by_class for row in part])
+            rows.to_parquet(folder / name / "plain_text" / f"{split}-00000-of-00001.parquet")
+    torch.manual_seed(0)
+    timm.models.save_for_hf(timm.create_model("resnet50"), folder / "resnet50", safe_serialization="both")
+    repos = {
+        ("datasets", "uoft-cs/cifar10"): folder / "cifar10",
+        ("models", "timm/mobilenetv2_100.ra_in1k"): shared / "models" / "timm_mobilenetv2_100",
+        ("models", "timm/resnet50.a1_in1k"): folder / "resnet50",
+    }
+    with hub_server_class(repos) as server:
+        server.small = folder / "cifar10_small"
+        yield server
+
+
+def test_the_quick_start_reaches_its_score_and_its_proof(tmp_path: Path) -> None:
+    results = launch("resnet_digits.yaml", folder=tmp_path / "run")
+    assert results["splits"]["test"]["accuracy"]["value"] >= 0.97
+    assert results["proof"]["passed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["full", "lora", "probe"])
+def test_the_classic_recipe_runs_verbatim_for_a_few_steps(method: str, hub: Any, tmp_path: Path) -> None:
+    """Of CIFAR-10 ten rows a class are served: ResNet-50 at 224 pixels takes half a second a row here."""
+    repos = dict(hub.repos)
+    hub.repos["datasets", "uoft-cs/cifar10"] = hub.small
+    try:
+        env = hub.environment(tmp_path / "cache")
+        results = launch(
+            "resnet_cifar10.yaml", "training.max_steps=2", f"peft={method}", env=env, folder=tmp_path / "run"
+        )
+    finally:
+        hub.repos.update(repos)
+    assert results["proof"]["passed"] and results["method"] == method and results["steps"] == 2
+    assert results["base"]["revision"] and results["data"]["rows"] == {"train": 90, "validation": 10, "test": 20}
+
+
+@pytest.mark.slow
+def test_the_mobilenet_recipe_runs_verbatim(hub: Any, tmp_path: Path) -> None:
+    env = hub.environment(tmp_path / "cache")
+    results = launch("mobilenetv2_cifar10.yaml", "training.max_steps=3", env=env, folder=tmp_path / "run")
+    assert results["proof"]["passed"] and results["data"]["rows"] == {"train": 4500, "validation": 500, "test": 2000}
+
+
+def test_check_fetches_no_weights(hub: Any, tmp_path: Path) -> None:
+    hub.requests.clear()
+    command = [sys.executable, "-m", "hf_tune.commands.check", "recipes/resnet_cifar10.yaml", "peft=lora"]
+    env = hub.environment(tmp_path / "cache")
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "steps 352 an epoch" in done.stdout and "airplane" in done.stdout  # 45,000 rows in batches of 128
+    assert not any("safetensors" in request or ".bin" in request for request in hub.requests)
+    assert any("config.json" in request for request in hub.requests)
+
+
+def test_an_unreachable_hub_is_one_sentence_and_exit_code_2(shared: Path, tmp_path: Path) -> None:
+    import os
+
+    own = {
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HOME": str(tmp_path),
+        "HF_HUB_OFFLINE": "0",
+        "HF_DATASETS_OFFLINE": "0",
+    }
+    recipe = [
+        f"data.load.path={shared / 'data' / 'cifar10'}",
+        "data.columns.image=image",
+        "data.splits.train=train[:500]",
+    ]
+    command = [sys.executable, "-m", "hf_tune.run", "recipes/resnet_cifar10.yaml", *recipe]
+    command.append(f"training.output_dir={tmp_path / 'run'}")
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "recipes/resnet_cifar10.yaml:12: model.pretrained_model_name_or_path" in done.stderr
+    assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
