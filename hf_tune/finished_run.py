@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def save_recipe(recipe: Recipe, folder: Path) -> str:
-    """Write recipe.yaml, the values of the run with overrides applied, and the user's loader beside; return its text."""
+    """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text."""
     import io
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def finish_run(
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
     results = _describe(recipe, loaded, splits, trainer, trained) | {"splits": scores}
     split, _ = reported_split(results)
-    results["baseline"] = task.baseline({"labels": splits.train.labels}, kept[split], splits.label_names)
+    results["baseline"] = task.baseline(splits.train.get_labels(), kept[split], splits.label_names)
     results["details"] = task.details(kept[split], splits.label_names)
     finetuned = Finetuned(task=task, model=model, encoder=loaded.processor, label_names=splits.label_names)
     _save_reference(finetuned, splits, kept["validation"], trainer, folder)

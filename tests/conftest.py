@@ -142,6 +142,27 @@ def write_recipe(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     sys.modules.pop("tiny_pictures", None)
 
 
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run of two steps, shared by all tests: read it, or change a copy."""
+    import sys
+
+    import hf_tune.proof
+    from hf_tune.recipe.reader import load_recipe
+    from hf_tune.run import finetune
+
+    folder = tmp_path_factory.mktemp("finished")
+    model = "timm/test_resnet.r160_in1k\n  pretrained: false"
+    (folder / "recipe.yaml").write_text(TINY_RECIPE.format(model=model, output=folder / "run"))
+    (folder / "tiny_pictures.py").write_text(LOADER)
+    sys.modules.pop("tiny_pictures", None)
+    with pytest.MonkeyPatch.context() as patch:  # the proof's child inside this process: a fresh one costs 8 s
+        patch.setattr(hf_tune.proof, "_run_child", lambda run, work: hf_tune.proof.main(run, work))
+        finetune(load_recipe(folder / "recipe.yaml", ["training.max_steps=2"]))
+    sys.modules.pop("tiny_pictures", None)
+    return folder / "run"
+
+
 @pytest.fixture
 def pictures() -> list[PIL.Image.Image]:
     """Return four RGB pictures of different sizes."""

@@ -22,6 +22,12 @@ def launch(recipe: str, *overrides: str, env: dict[str, str] | None = None, fold
     return json.loads((folder / "results.json").read_text())
 
 
+def first_of_each_class(labels: list[int], count: int) -> list[int]:
+    """Return the numbers of the first rows of each of ten classes."""
+    rows = [[row for row, label in enumerate(labels) if label == number][:count] for number in range(10)]
+    return [row for part in rows for row in part]
+
+
 @pytest.fixture(scope="session")
 def hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class: Any) -> Iterator[Any]:
     """Serve CIFAR-10 in the Hub's layout, a few rows of it under another id, and the checkpoints of the recipes."""
@@ -38,11 +44,8 @@ def hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class
     for name, sizes in (("cifar10", None), ("cifar10_small", {"train": 100, "test": 20})):
         (folder / name / "plain_text").mkdir(parents=True)
         for split, rows in whole.items():
-            if sizes:
-                order = sorted(range(1000), key=lambda row: (row // 10, row % 10))
-                by_class = [[r for r in order if rows["label"][r] == c][: sizes[split] // 10] for c in range(10)]
-                rows = rows.select([row for part in by_class for row in part])
-            rows.to_parquet(folder / name / "plain_text" / f"{split}-00000-of-00001.parquet")
+            kept = rows.select(first_of_each_class(rows["label"][:1000], sizes[split] // 10)) if sizes else rows
+            kept.to_parquet(folder / name / "plain_text" / f"{split}-00000-of-00001.parquet")
     torch.manual_seed(0)
     timm.models.save_for_hf(timm.create_model("resnet50"), folder / "resnet50", safe_serialization="both")
     repos = {
@@ -114,6 +117,6 @@ def test_an_unreachable_hub_is_one_sentence_and_exit_code_2(shared: Path, tmp_pa
     command.append(f"training.output_dir={tmp_path / 'run'}")
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr[-2000:]
-    assert "recipes/resnet_cifar10.yaml:12: model.pretrained_model_name_or_path" in done.stderr
+    assert "recipes/resnet_cifar10.yaml:11: model.pretrained_model_name_or_path" in done.stderr
     assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()

@@ -20,7 +20,7 @@ def no_child_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         return
     import hf_tune.proof
 
-    monkeypatch.setattr(hf_tune.proof, "_run_child", lambda folder, work: hf_tune.proof.main(folder, work))
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def freeze_batch_norms(model: Any) -> None:
     for layer in model.modules():
         if isinstance(layer, _NormBase) and layer.track_running_stats:
             layer.eval()
-            layer.train = types.MethodType(_stay, layer)
+            layer.__dict__["train"] = types.MethodType(_stay, layer)  # in place of the method of the class
 
 
 def _stay(layer: Any, mode: bool = True) -> Any:

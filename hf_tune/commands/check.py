@@ -102,8 +102,8 @@ def _report_size(console: Any, outline: "LoadedModel", raw: Mapping[str, Any], s
     own = outline.own_size
     if outline.pretrained and own and side < own / 2:
         console.print(
-            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {side}: it loses 10 to 40 points "
-            "so; leave `preprocess.image_size` out, and small pictures are enlarged"
+            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {side}, which costs 10 to 40 "
+            "points; leave `preprocess.image_size` out, and small pictures are enlarged"
         )
     elif "width" in raw and min(raw["width"], raw["height"]) < side / 2:
         console.print(f"  pictures of {raw['width']:.0f} x {raw['height']:.0f} pixels are enlarged to {side}")

@@ -49,7 +49,7 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
         raise InputError(f"the data of this run has no {name} split", "choose train or validation")
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
-    baseline = finetuned.task.baseline({"labels": splits.train.labels}, kept, splits.label_names)
+    baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)
     Console().print(format_table({name: scores}, baseline))
 
 

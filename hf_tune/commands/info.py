@@ -22,18 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = json.loads(file.read_text(encoding="utf-8"))
     cost, proof, base = results["cost"], results["proof"], results["base"]
     print(f"{results['task']} by {results['method']} from {base['id']} {base['revision'] or ''}".rstrip())
-    print(
-        f"data: {results['data']['name']}, rows {results['data']['rows']}, fingerprint {results['data']['fingerprint']}"
-    )
-    print(
-        f"trained: {cost['trainable_parameters']:,} of {cost['total_parameters']:,} parameters, {cost['train_seconds']:.0f} s"
-    )
+    data = results["data"]
+    print(f"data: {data['name']}, rows {data['rows']}, fingerprint {data['fingerprint']}")
+    parameters = f"{cost['trainable_parameters']:,} of {cost['total_parameters']:,} parameters"
+    print(f"trained: {parameters}, {cost['train_seconds']:.0f} s")
     for split, scores in results["splits"].items():
         for name, score in scores.items():
             print(f"{split} {name}: {score['value']:.4f} ({score['low']:.4f} to {score['high']:.4f})")
-    print(
-        f"proof: {'passed' if proof['passed'] else 'FAILED'}, {proof['rows']} rows, max difference {proof['max_abs_difference']:.2g}"
-    )
+    state = "passed" if proof["passed"] else "FAILED"
+    print(f"proof: {state}, {proof['rows']} rows, max difference {proof['max_abs_difference']:.2g}")
     return 0
 
 

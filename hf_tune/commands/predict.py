@@ -84,8 +84,8 @@ def _write(files: Sequence[str], predictions: Sequence[Any], output: Path | None
     if output.suffix == ".json":
         output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         return
-    with output.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+    with output.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 

@@ -5,7 +5,7 @@ own draws, keyed by (seed, epoch, row).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -102,7 +102,7 @@ class Rotation:
         return turned.round_().clamp_(0, 255).to(torch.uint8)
 
 
-AUGMENTATIONS = MappingProxyType(
+AUGMENTATIONS: Mapping[str, type] = MappingProxyType(
     {
         "random_crop": RandomCrop,
         "horizontal_flip": HorizontalFlip,

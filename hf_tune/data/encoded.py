@@ -1,4 +1,4 @@
-"""A split as model inputs: encoded once and kept in memory where it fits, so that a bad row is found before training."""
+"""A split as model inputs: encoded once, kept in memory where it fits; a bad row is found before training."""
 
 import os
 from collections.abc import Callable

@@ -59,7 +59,8 @@ def cut_stratified(
 def _check_type(values: Sequence[Any], column: str) -> None:
     for row, value in enumerate(values):
         if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
-            problem = f"row {row} of split 'train': label {value!r} in column {column!r} is neither a word nor a whole number"
+            what = f"label {value!r} in column {column!r} is neither a word nor a whole number"
+            problem = f"row {row} of split 'train': {what}"
             raise InputError(problem, "is it the right column?", at=("columns", "label"))
     if any(value is None for value in values):
         row = next(row for row, value in enumerate(values) if value is None)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hf_tune.data.labels import cut_stratified, read_labels
 from hf_tune.input_error import InputError
-from hf_tune.task import Example
+from hf_tune.task import Example, Kept
 
 
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -72,6 +72,10 @@ class Split:
         if self.label_role is not None and self.labels is not None:
             example[self.label_role] = int(self.labels[row])
         return example
+
+    def get_labels(self) -> Kept:
+        """Return the class numbers under the name `labels`; nothing where the task has no classes."""
+        return {} if self.labels is None else {"labels": self.labels}
 
     def select(self, indices: Any) -> "Split":
         """Return the split of these rows, in this order."""

@@ -3,15 +3,14 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from hf_tune.input_error import InputError
 from hf_tune.model import new_layers, timm_checkpoint
+from hf_tune.model.checkpoint_config import AT, ModelSource, fetch_config, read_own_size, read_stored_labels
 from hf_tune.model.image_processor import (
     PictureOptions,
     PictureProcessor,
@@ -23,43 +22,6 @@ from hf_tune.task import LoadedModel
 
 logger = logging.getLogger(__name__)
 
-_AT = ("pretrained_model_name_or_path",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSource:
-    """The `model:` block: arguments of `from_pretrained`."""
-
-    REFUSED = MappingProxyType(
-        {
-            "torch_dtype": "it is called `dtype` now",
-            "num_labels": "the labels come from the data; leave it out",
-            "id2label": "the labels come from the data; leave it out",
-            "label2id": "the labels come from the data; leave it out",
-            "ignore_mismatched_sizes": "hf_tune sets it itself; leave it out",
-            "token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
-            "use_auth_token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
-            "trust_remote_code": "hf_tune runs no code from a checkpoint; leave it out",
-            "drop_rate": "write it under `model_args:`, the arguments of timm.create_model",
-            "drop_path_rate": "write it under `model_args:`, the arguments of timm.create_model",
-        }
-    )
-
-    pretrained_model_name_or_path: str
-    """Hub id (`timm/…` too) or local folder."""
-    revision: str | None = None
-    pretrained: bool = True
-    """False: the architecture's own initialisation; a `timm/…` name then needs no network."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Stored precision of the weights; from_pretrained's own default follows the file, which may be half precision."""
-    attn_implementation: str | None = None
-    cache_dir: str | None = None
-    local_files_only: bool = False
-    config: Mapping[str, Any] = field(default_factory=dict)
-    """Attributes of the transformers config, such as `{hidden_dropout_prob: 0.1}`."""
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of `timm.create_model`, such as `{drop_rate: 0.1, drop_path_rate: 0.1}`; timm checkpoints only."""
-
 
 def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]) -> LoadedModel:
     """Return the network with its weights; layers that the checkpoint does not hold start near zero.
@@ -68,7 +30,7 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
     """
     from transformers import AutoModelForImageClassification
 
-    stored, revision = _fetch_config(source)
+    stored, revision = fetch_config(source)
     config, plain = _configure(source, preprocess, label_names, stored, revision)
     label_parameters = _find_label_parameters(config)
     if not source.pretrained:
@@ -79,10 +41,10 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
             else AutoModelForImageClassification.from_config(config)
         )
         model = model.to(getattr(torch, source.dtype))
-        new = set(name for name, _ in model.named_parameters())
+        new = {name for name, _ in model.named_parameters()}
     else:
         model, new = _load_weights(source, config, revision)
-        if _stored_labels(stored) != list(label_names):
+        if read_stored_labels(stored) != list(label_names):
             new |= label_parameters
         others = new - label_parameters
         if others:
@@ -97,7 +59,7 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
-        own_size=_own_size(stored),
+        own_size=read_own_size(stored),
     )
 
 
@@ -107,7 +69,7 @@ def outline_image_classifier(
     """Return the same network on the meta device: its configuration is fetched, no weight is."""
     from transformers import AutoModelForImageClassification
 
-    stored, revision = _fetch_config(source)
+    stored, revision = fetch_config(source)
     config, plain = _configure(source, preprocess, label_names, stored, revision)
     label_parameters = _find_label_parameters(config)
     with torch.device("meta"):
@@ -120,7 +82,7 @@ def outline_image_classifier(
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
-        own_size=_own_size(stored),
+        own_size=read_own_size(stored),
     )
 
 
@@ -146,55 +108,6 @@ def load_processor(folder: Path) -> PictureProcessor:
     own = timm_checkpoint.is_timm(json.loads((folder / "config.json").read_text()))
     # AutoImageProcessor finds timm's too, with a warning about a backend that does not matter (transformers 5.23).
     return PictureProcessor((TimmWrapperImageProcessor if own else AutoImageProcessor).from_pretrained(folder))
-
-
-def _fetch_config(source: ModelSource) -> tuple[dict[str, Any], str | None]:
-    """Return config.json and the commit that it is from (None for a folder or an architecture's name)."""
-    name = source.pretrained_model_name_or_path
-    if Path(name).is_dir():
-        file = Path(name, "config.json")
-        if not file.exists():
-            raise InputError(f"folder {name!r} holds no config.json", "is it a saved model?", at=_AT)
-        return json.loads(file.read_text()), None
-    if not source.pretrained and name.startswith("timm/"):
-        return timm_checkpoint.read_timm_architecture(name), None
-    file = _download_config(source)
-    return json.loads(file.read_text()), file.parent.name
-
-
-def _download_config(source: ModelSource) -> Path:
-    from huggingface_hub import errors, hf_hub_download
-
-    name = source.pretrained_model_name_or_path
-    try:
-        path = hf_hub_download(
-            name,
-            "config.json",
-            revision=source.revision,
-            cache_dir=source.cache_dir,
-            local_files_only=source.local_files_only,
-        )
-    except errors.HFValidationError:
-        raise InputError(
-            f"{name!r} is neither a folder nor a Hub id", "as in `google/vit-base-patch16-224`", at=_AT
-        ) from None
-    except errors.GatedRepoError:
-        raise InputError(f"{name!r} is gated", "accept its terms on the Hub and run `hf auth login`", at=_AT) from None
-    except errors.RepositoryNotFoundError:
-        hint = "check the spelling; a private one needs `hf auth login`"
-        raise InputError(f"the Hub has no model {name!r}", hint, at=_AT) from None
-    except errors.RevisionNotFoundError:
-        raise InputError(
-            f"{name!r} has no revision {source.revision!r}", "see its commits", at=("revision",)
-        ) from None
-    except errors.LocalEntryNotFoundError:
-        hint = "connect, set HF_ENDPOINT, or give a local folder"
-        raise InputError(f"the Hub cannot be reached and {name!r} is not in the cache", hint, at=_AT) from None
-    except errors.EntryNotFoundError:
-        raise InputError(f"{name!r} holds no config.json", "is it a model of transformers or timm?", at=_AT) from None
-    except OSError as error:  # HfHubHTTPError is one
-        raise InputError(f"{name!r} cannot be fetched: {error}", "try again, or give a local folder", at=_AT) from None
-    return Path(path)
 
 
 def _configure(
@@ -266,26 +179,11 @@ def _load_weights(source: ModelSource, config: Any, revision: str | None) -> tup
             **extra,
         )
     except OSError as error:
-        raise InputError(f"the weights cannot be loaded: {error}", "check the name and the network", at=_AT) from None
+        raise InputError(f"the weights cannot be loaded: {error}", "check the name and the network", at=AT) from None
     finally:
         library_logging.set_verbosity(verbosity)
     absent = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
     return model, absent & {name for name, _ in model.named_parameters()}
-
-
-def _stored_labels(stored: Mapping[str, Any]) -> list[str]:
-    """Return the label names of a checkpoint, in the order of their numbers."""
-    if stored.get("label_names"):
-        return list(stored["label_names"])
-    return [name for _, name in sorted((int(number), name) for number, name in (stored.get("id2label") or {}).items())]
-
-
-def _own_size(stored: Mapping[str, Any]) -> int | None:
-    """Return the side of the pictures that a checkpoint knows, from its config.json."""
-    if timm_checkpoint.is_timm(stored):
-        return int(timm_checkpoint.get_timm_settings(stored)["input_size"][-1])
-    size = stored.get("image_size")
-    return int(size) if isinstance(size, int) else None
 
 
 @torch.no_grad()

@@ -117,7 +117,7 @@ def _set_geometry(plain: Any, options: PictureOptions) -> None:
     old_size, old_crop = dict(plain.size or {}), dict(getattr(plain, "crop_size", None) or {})
     resized = old_size.get("shortest_edge") or old_size.get("height")
     cropped = old_crop.get("height") if getattr(plain, "do_center_crop", False) else resized
-    size = options.image_size or cropped
+    size = options.image_size or cropped or 224
     if options.crop_mode == "squash" or (options.crop_mode is None and "shortest_edge" not in old_size):
         plain.size, plain.do_center_crop = {"height": size, "width": size}, False
         return

@@ -165,12 +165,12 @@ def _type_problem(hint: Any, value: Any) -> str:
 
 def _type_name(hint: Any) -> str:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        names = [_type_name(each) for each in typing.get_args(hint) if each is not type(None)]
-        return " or ".join(dict.fromkeys(names))
+        options = [_type_name(each) for each in typing.get_args(hint) if each is not type(None)]
+        return " or ".join(dict.fromkeys(options))
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(each) for each in typing.get_args(hint))
-    names = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
-    return names.get(hint, getattr(hint, "__name__", None) if not typing.get_args(hint) else None) or str(hint)
+    words: dict[Any, str] = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
+    return words.get(hint) or (str(hint) if typing.get_args(hint) else getattr(hint, "__name__", str(hint)))
 
 
 def _enum_values(hint: Any) -> list[str]:
@@ -182,11 +182,12 @@ def _enum_values(hint: Any) -> list[str]:
 
 def _build_option(options: Mapping[str, type], item: Any, path: KeyPath, report: Report) -> Any:
     """Build one entry of a list of named options: `horizontal_flip` or `{rotation: {degrees: 10}}`."""
-    name, values = (item, {}) if isinstance(item, str) else (None, {})
+    name: Any = item
+    values: Any = {}
     if isinstance(item, Mapping) and len(item) == 1:
         name, values = next(iter(item.items()))
-    if name not in options:
-        report.add(path, f"{name if name is not None else item!r} is not known here", suggest(name, options))
+    if not isinstance(name, str) or name not in options:
+        report.add(path, f"{name!r} is not known here", suggest(name, options))
         return None
     return build_dataclass(options[name], values or {}, (*path, name), report)
 

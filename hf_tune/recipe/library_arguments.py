@@ -1,4 +1,4 @@
-"""What the libraries' calls accept: their own fields, with the choices, ranges and old names that they do not check."""
+"""What the libraries' calls accept: their fields, with the choices, ranges and old names that they do not check."""
 
 import dataclasses
 import importlib

@@ -44,7 +44,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         sys.path.insert(0, folder)
     # Only now the heavy imports: a broken file is reported without waiting for torch.
     from hf_tune.data.splits import DataSource
-    from hf_tune.model.checkpoint import ModelSource
+    from hf_tune.model.checkpoint_config import ModelSource
     from hf_tune.recipe.rules import find_broken_rules
     from hf_tune.recipe.schema import Recipe
     from hf_tune.training.arguments import resolve_training

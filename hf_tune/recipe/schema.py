@@ -9,7 +9,7 @@ from typing import Any
 from hf_tune.adapter.attach import BatchNorm, Method
 from hf_tune.data.splits import DataSource
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import ModelSource
+from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.source import KeyPath, Source
 from hf_tune.training.early_stopping import EarlyStopping

@@ -25,7 +25,7 @@ from hf_tune.task import Batch, Example, Kept, Scored, Task
 class Preprocess(PictureOptions):
     """The `preprocess:` block."""
 
-    augment: list[str | dict[str, Any]] = field(default_factory=list, metadata={"options": AUGMENTATIONS})
+    augment: list[Any] = field(default_factory=list, metadata={"options": AUGMENTATIONS})
     """Changes of the training pictures, in this order: a name, or `{name: {option: value}}`."""
 
 
@@ -129,7 +129,7 @@ def read_input(source: Any) -> Example:
 
 
 def details(kept: Kept, label_names: Sequence[str]) -> Mapping[str, Any]:
-    """Return the scores of each class and the confusion matrix (true × predicted)."""
+    """Return the scores of each class and the confusion matrix (true by predicted)."""
     return {
         "classes": score_each_class(kept, label_names),
         "confusion_matrix": _confusion(kept, len(label_names)).tolist(),

@@ -83,7 +83,7 @@ class FineTuneTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Return the loss of a micro-batch, scaled so that the micro-batches of a step add up to the mean over rows."""
+        """Return the loss of a micro-batch, scaled so that those of a step add up to the mean over its rows."""
         draws = self.data.make_draws(self.args.seed, int(inputs["epoch"][0]), inputs["row"].cpu().numpy())
         batch = self.task.augment(inputs, self.data.preprocess, draws)
         outputs = model(**self.task.to_inputs(batch, self.encoder))

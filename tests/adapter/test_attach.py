@@ -5,7 +5,8 @@ import torch
 
 from hf_tune.adapter.attach import attach_adapter, count_parameters, name_method
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import ModelSource, load_image_classifier
+from hf_tune.model.checkpoint import load_image_classifier
+from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.model.image_processor import PictureOptions
 from hf_tune.task import LoadedModel
 

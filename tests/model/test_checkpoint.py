@@ -9,13 +9,13 @@ import torch
 
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint import (
-    ModelSource,
     load_image_classifier,
     load_processor,
     outline_image_classifier,
     save_config,
     save_model,
 )
+from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.model.image_processor import PictureOptions
 
 

@@ -9,7 +9,7 @@ import torch
 
 from hf_tune.data.draws import Draws
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import ModelSource
+from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.tasks.image_classification import TASK, Preprocess
 
 

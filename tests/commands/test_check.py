@@ -1,0 +1,97 @@
+"""What `hf-tune check` says, and that it writes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+
+from hf_tune.commands.check import main
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def test_a_right_recipe_is_told_and_nothing_is_written(
+    write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe()
+    assert main([str(recipe)]) == 0
+    told = capsys.readouterr().out
+    model = timm.create_model("test_resnet", num_classes=3)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert "task image_classification   method full" in told
+    assert f"parameters {parameters:,} trained of {parameters:,} (100.00%)" in told
+    assert "steps 3 an epoch on one process, 3 in all" in told
+    assert "encoded: pixel_values (1, 3, 32, 32) float32" in told
+    assert "width 24, height 20" in told and "label 0" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_rows_of_every_class_are_counted(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe())]) == 0
+    cells = [line.replace("│", " ").replace("┃", " ").split() for line in capsys.readouterr().out.splitlines()]
+    assert ["label", "train", "(24)", "validation", "(9)", "test", "(11)"] in cells
+    assert ["red", "8", "3", "4"] in cells and ["blue", "8", "3", "3"] in cells
+
+
+@pytest.mark.parametrize(
+    ("override", "steps"),
+    [
+        ("training.gradient_accumulation_steps=2", "steps 2 an epoch on one process, 2 in all"),
+        ("training.per_device_train_batch_size=7", "steps 4 an epoch on one process, 4 in all"),
+        ("training.max_steps=5", "steps 3 an epoch on one process, 5 in all"),
+        ("training.num_train_epochs=2.5", "steps 3 an epoch on one process, 8 in all"),
+    ],
+)
+def test_steps_are_those_of_the_trainer(
+    override: str, steps: str, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), override]) == 0
+    assert steps in capsys.readouterr().out
+
+
+def test_pictures_far_below_the_checkpoints_size_are_warned_of(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe(tiny_checkpoints["resnet"]))
+    assert main([recipe, "preprocess.image_size=8"]) == 0
+    assert "warning the checkpoint knows pictures of 32 pixels and gets 8" in capsys.readouterr().out
+    assert main([recipe]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_small_pictures_that_are_enlarged_are_told(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), "preprocess.image_size=64"]) == 0
+    assert "pictures of 24 x 20 pixels are enlarged to 64" in capsys.readouterr().out
+
+
+def test_a_method_that_trains_a_part_says_how_much(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe(tiny_checkpoints["resnet"])), "peft=probe"]) == 0
+    told = capsys.readouterr().out
+    assert "method probe" in told
+    assert "parameters 51 trained of " in told  # a linear layer of 16 inputs and 3 outputs: 3 x 16 + 3
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.sede=1", "command line: training.sede=1: training.sede: unknown key of TrainingArguments"),
+        ("data.load.rows=2", "data"),
+        ("data.splits.test=holdout", "data.splits.test: no such split"),
+    ],
+)
+def test_a_problem_goes_to_stderr_and_gives_2(
+    override: str, words: str, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), override]) == 2
+    told = capsys.readouterr()
+    assert words in told.err and told.out == ""

@@ -1,0 +1,111 @@
+"""`hf-tune predict`: which files it takes, and that its numbers are those of the run."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pyarrow.parquet
+import pytest
+
+from hf_tune.commands.predict import find_files, main
+from hf_tune.input_error import InputError
+
+
+@pytest.fixture
+def test_pictures(finished_run: Path, tmp_path: Path) -> Path:
+    """Return a folder with the run's test pictures, losslessly."""
+    import sys
+
+    sys.path.insert(0, str(finished_run))
+    try:
+        from tiny_pictures import load  # type: ignore[import-not-found]
+    finally:
+        sys.path.remove(str(finished_run))
+        sys.modules.pop("tiny_pictures", None)
+    for row, example in enumerate(load()["test"]):
+        example["image"].save(tmp_path / f"{row:02}.png")
+    return tmp_path
+
+
+def test_the_table_holds_the_scores_that_the_run_kept(finished_run: Path, test_pictures: Path, tmp_path: Path) -> None:
+    assert main([str(finished_run), str(test_pictures), "--output", str(tmp_path / "a.csv"), "--batch-size", "4"]) == 0
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kept = pyarrow.parquet.read_table(finished_run / "predictions.parquet").to_pydict()
+    assert [Path(row["file"]).name for row in rows] == [f"{row:02}.png" for row in range(11)]
+    assert [row["label"] for row in rows] == kept["prediction"]
+    scores = [[float(row[f"score of {name}"]) for name in ("red", "green", "blue")] for row in rows]
+    assert np.allclose(scores, kept["probabilities"], atol=1e-5)
+    assert [float(row["score"]) for row in rows] == [max(each) for each in scores]
+
+
+def test_json_holds_the_same_as_the_terminal(
+    finished_run: Path, test_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = [str(test_pictures / "03.png"), str(test_pictures / "01.png")]
+    assert main([str(finished_run), *inputs, "--output", str(tmp_path / "a.json")]) == 0
+    rows = json.loads((tmp_path / "a.json").read_text())
+    assert capsys.readouterr().out == ""
+    assert main([str(finished_run), *inputs]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for row, line, name in zip(rows, lines, inputs, strict=True):
+        others = sorted(
+            (row[f"score of {label}"], label) for label in ("red", "green", "blue") if label != row["label"]
+        )
+        rest = ", ".join(f"{label} {score:.3f}" for score, label in reversed(others))
+        assert line == f"{name}: {row['label']} {row['score']:.3f}   (then {rest})"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--output", "a.txt"], "'a.txt' is neither .csv nor .json"),
+        (["--batch-size", "0"], "--batch-size 0 is out of range"),
+        (["no_such.png"], "'no_such.png' stands for no file"),
+        (["broken.png"], "broken.png"),
+    ],
+)
+def test_a_wrong_input_is_told_and_gives_2(
+    arguments: list[str],
+    words: str,
+    finished_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    PIL.Image.new("RGB", (20, 20)).save("a.png")
+    Path("broken.png").write_bytes(b"no picture")
+    assert main([str(finished_run), "a.png", *arguments]) == 2
+    told = capsys.readouterr()
+    assert words in told.err and told.out == ""
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "a.png"]) == 2
+    assert "is no run of hf_tune" in capsys.readouterr().err
+
+
+def test_files_are_those_of_names_folders_and_globs_in_order(tmp_path: Path) -> None:
+    names = ("b.png", "a.PNG", "sub/c.jpg", "notes.txt", "sub/d.gif")
+    (tmp_path / "sub").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+
+    def found(*inputs: str) -> list[str]:
+        files = find_files([str(tmp_path / each) for each in inputs], ("*.png", "*.jpg"))
+        return [str(Path(file).relative_to(tmp_path)) for file in files]
+
+    assert found("") == ["a.PNG", "b.png", "sub/c.jpg"]
+    assert found("sub/*", "b.png") == ["sub/c.jpg", "sub/d.gif", "b.png"]
+    assert found("**/*.g*") == ["sub/d.gif"]
+    assert found("notes.txt") == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["", "*.png", "x.png"])
+def test_an_input_that_stands_for_no_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"stands for no file; a folder's files must be \*\.png, \*\.jpg"):
+        find_files([str(tmp_path / name)], ("*.png", "*.jpg"))

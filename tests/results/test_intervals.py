@@ -1,0 +1,58 @@
+"""Intervals against formulas worked out by hand and quantiles of scipy."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from hf_tune.results.intervals import score_confusion, score_mean, score_proportion
+
+
+def share_of_hits(counts: np.ndarray) -> np.ndarray:
+    return np.trace(counts, axis1=1, axis2=2) / counts.sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low", "high"),
+    [
+        (8, 10, 0.490162, 0.943318),  # (p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.959964
+        (0, 5, 0.0, 0.434482),  # z² / (n + z²)
+        (5, 5, 0.565518, 1.0),
+    ],
+)
+def test_a_share_has_its_wilson_interval(hits: int, count: int, low: float, high: float) -> None:
+    score = score_proportion(hits, count)
+    assert score.value == hits / count
+    assert (score.low, score.high) == (pytest.approx(low, abs=1e-5), pytest.approx(high, abs=1e-5))
+
+
+def test_a_mean_has_its_normal_interval() -> None:
+    score = score_mean(np.array([1.0, 2.0, 3.0, 4.0]))  # variance 5/3, so 1.96 √(5/3) / 2 on each side
+    assert score.value == 2.5
+    assert (score.low, score.high) == (
+        pytest.approx(2.5 - 1.265175, abs=1e-5),
+        pytest.approx(2.5 + 1.265175, abs=1e-5),
+    )
+
+
+def test_the_mean_of_one_row_has_no_interval() -> None:
+    score = score_mean(np.array([0.7]))
+    assert (score.value, score.low, score.high) == (0.7, None, None)
+
+
+def test_the_bootstrap_of_a_share_gives_the_binomials_quantiles() -> None:
+    score = score_confusion(np.array([[150, 40], [60, 150]]), share_of_hits)
+    low, high = binom.ppf([0.025, 0.975], 400, 0.75) / 400
+    assert score.value == 0.75
+    assert (score.low, score.high) == (pytest.approx(low, abs=0.006), pytest.approx(high, abs=0.006))
+
+
+def test_a_perfect_confusion_has_no_width() -> None:
+    score = score_confusion(np.diag([3, 4, 5]), share_of_hits)
+    assert (score.value, score.low, score.high) == (1.0, 1.0, 1.0)
+
+
+def test_the_bootstrap_is_the_same_each_time_and_leaves_the_global_generator_alone() -> None:
+    before = np.random.get_state()[1].copy()
+    confusion = np.array([[5, 2], [1, 9]])
+    assert score_confusion(confusion, share_of_hits) == score_confusion(confusion, share_of_hits)
+    assert (np.random.get_state()[1] == before).all()

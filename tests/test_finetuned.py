@@ -1,0 +1,108 @@
+"""A run's folder as a model that predicts."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import peft
+import PIL.Image
+import pytest
+import torch
+from transformers import AutoModelForImageClassification
+
+from hf_tune.finetuned import Finetuned, load_finetuned
+from hf_tune.input_error import InputError
+
+
+@pytest.fixture(scope="module")
+def finetuned(finished_run: Path) -> Finetuned:
+    return load_finetuned(finished_run)
+
+
+def test_labels_and_weights_are_those_that_transformers_reads(finetuned: Finetuned, finished_run: Path) -> None:
+    plain = AutoModelForImageClassification.from_pretrained(finished_run)
+    assert finetuned.label_names == ("red", "green", "blue") == tuple(plain.config.id2label.values())
+    ours, theirs = finetuned.model.state_dict(), plain.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert not finetuned.model.training
+
+
+def test_the_processor_is_the_plain_one(finetuned: Finetuned, pictures: list[PIL.Image.Image]) -> None:
+    pixels = finetuned.processor(pictures, return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        probabilities = finetuned.model(pixels).logits.softmax(1).numpy()
+    own = [list(each.scores.values()) for each in finetuned.predict(pictures)]
+    assert np.allclose(own, probabilities, atol=1e-5)
+
+
+def test_a_path_its_bytes_and_its_picture_give_the_same(
+    finetuned: Finetuned, pictures: list[PIL.Image.Image], tmp_path: Path
+) -> None:
+    pictures[0].save(tmp_path / "a.png")
+    content = io.BytesIO()
+    pictures[0].save(content, "PNG")
+    inputs = [tmp_path / "a.png", str(tmp_path / "a.png"), content.getvalue(), pictures[0]]
+    first, *others = finetuned.predict(inputs, batch_size=1)
+    assert others == [first] * 3
+    assert first.scores[first.label] == first.score == max(first.scores.values())
+    assert sum(first.scores.values()) == pytest.approx(1)
+
+
+def test_order_and_scores_do_not_depend_on_the_batch(finetuned: Finetuned, pictures: list[PIL.Image.Image]) -> None:
+    alone = [finetuned.predict([picture])[0].score for picture in pictures]
+    for size in (1, 3, 32):
+        assert [each.score for each in finetuned.predict(pictures, size)] == pytest.approx(alone, abs=1e-5)
+    assert len({round(score, 6) for score in alone}) == len(pictures)
+
+
+def test_predicting_puts_the_model_into_evaluation_mode(finetuned: Finetuned, pictures: list[PIL.Image.Image]) -> None:
+    before = finetuned.predict(pictures)
+    finetuned.model.train()
+    assert finetuned.predict(pictures) == before
+
+
+def test_no_input_gives_no_prediction(finetuned: Finetuned) -> None:
+    assert finetuned.predict([]) == []
+
+
+def test_labels_are_kept_where_the_examples_have_them(finetuned: Finetuned, pictures: list[PIL.Image.Image]) -> None:
+    examples = [{"image": picture, "label": number % 3} for number, picture in enumerate(pictures)]
+    kept = finetuned.keep_rows(examples, 3)
+    assert kept["labels"].tolist() == [0, 1, 2, 0] and kept["log_probabilities"].shape == (4, 3)
+    assert "labels" not in finetuned.keep_rows([{"image": pictures[0]}])
+
+
+def test_an_input_that_cannot_be_read_is_named_by_number_and_path(
+    finetuned: Finetuned, pictures: list[PIL.Image.Image], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"^input 1 \(.*broken\.png\): "):
+        finetuned.predict([pictures[0], tmp_path / "broken.png"])
+    with pytest.raises(InputError, match=r"^input 0: "):
+        finetuned.predict([b"no picture"])
+
+
+@pytest.mark.parametrize("name", ["nobody/no_such_run", "/no/such/folder", "no such name"])
+def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="is neither a folder nor a Hub id"):
+        load_finetuned(name)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no recipe\.yaml"):
+        load_finetuned(tmp_path)
+
+
+def test_a_run_that_has_not_saved_a_model_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copy(finished_run / "recipe.yaml", tmp_path)
+    with pytest.raises(InputError, match="has not saved a model yet; finish it with --resume"):
+        load_finetuned(tmp_path)
+
+
+def test_an_adapter_without_its_base_names_it(finished_run: Path, tmp_path: Path) -> None:
+    for name in ("recipe.yaml", "config.json"):
+        shutil.copy(finished_run / name, tmp_path)
+    peft.LoraConfig(base_model_name_or_path=str(tmp_path / "gone")).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"the adapter's base '.*gone' cannot be loaded"):
+        load_finetuned(tmp_path)

@@ -1,0 +1,18 @@
+"""The parts of an InputError."""
+
+from hf_tune.input_error import InputError
+
+
+def test_the_text_is_problem_and_hint() -> None:
+    assert str(InputError("3 is too small", "give 4")) == "3 is too small; give 4"
+    assert str(InputError("3 is too small")) == "3 is too small"
+
+
+def test_the_parts_are_kept_for_whoever_knows_the_recipe() -> None:
+    error = InputError("wrong", "mend it", at=("augment", 0, "degrees"))
+    assert (error.problem, error.hint, error.at) == ("wrong", "mend it", ("augment", 0, "degrees"))
+
+
+def test_it_is_caught_as_a_value_error_and_by_default_blames_the_whole_block() -> None:
+    error = InputError("wrong")
+    assert isinstance(error, ValueError) and error.at == ()

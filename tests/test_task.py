@@ -1,0 +1,51 @@
+"""Every task that hf_tune brings keeps the promises of `Task`."""
+
+import collections.abc
+import dataclasses
+import inspect
+import typing
+
+import pytest
+import transformers
+
+from hf_tune.task import Score, Task
+from hf_tune.tasks import get_task, list_tasks
+
+
+FUNCTIONS = {
+    name: typing.get_args(hint)[0]
+    for name, hint in typing.get_type_hints(Task).items()
+    if typing.get_origin(hint) is collections.abc.Callable
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("name", list_tasks())
+def test_every_function_takes_the_arguments_that_task_says(name: str, function: str) -> None:
+    inspect.signature(getattr(get_task(name), function)).bind(*FUNCTIONS[function])
+    with pytest.raises(TypeError):
+        inspect.signature(getattr(get_task(name), function)).bind(*FUNCTIONS[function][1:])
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_every_task_names_things_that_are_there(name: str) -> None:
+    task = get_task(name)
+    assert isinstance(task, Task) and dataclasses.is_dataclass(task.preprocess)
+    assert task.label_role is None or task.label_role in task.columns
+    assert hasattr(transformers, task.auto_model)
+    assert set(task.training_arguments) <= {each.name for each in dataclasses.fields(transformers.TrainingArguments)}
+    assert all(pattern.startswith("*.") and pattern == pattern.lower() for pattern in task.input_patterns)
+
+
+@pytest.mark.parametrize("member", [*FUNCTIONS, "columns", "preprocess", "metric_names", "pipeline_tag"])
+def test_a_member_that_is_missing_fails_at_once(member: str) -> None:
+    parts = {each.name: None for each in dataclasses.fields(Task) if each.name != member}
+    with pytest.raises(TypeError, match=member):
+        Task(**parts)  # type: ignore[arg-type]
+
+
+def test_a_task_and_a_score_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Score(value=0.5).value = 1.0  # type: ignore[misc]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        get_task(list_tasks()[0]).label_role = None  # type: ignore[misc]
