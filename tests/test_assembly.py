@@ -46,7 +46,7 @@ def break_picture(splits: Splits) -> Splits:
     return dataclasses.replace(splits, train=dataclasses.replace(splits.train, rows=table))
 
 
-def test_the_trainer_has_the_recipes_splits_arguments_and_no_output_yet(
+def test_the_trainer_has_the_recipes_splits_and_arguments_and_has_written_no_file(
     build: Callable[..., FineTuneTrainer], tmp_path: Path
 ) -> None:
     trainer = build()
@@ -54,7 +54,7 @@ def test_the_trainer_has_the_recipes_splits_arguments_and_no_output_yet(
     assert trainer.train_dataset is trainer.data.train and trainer.eval_dataset is trainer.data.validation
     assert trainer.args.learning_rate == 1e-2 and trainer.args.per_device_train_batch_size == 8
     assert not any(isinstance(each, EarlyStoppingCallback) for each in trainer.callback_handler.callbacks)
-    assert not (tmp_path / "run").exists()
+    assert not any(tmp_path.glob("run/*"))
 
 
 def test_encoded_rows_carry_pixels_label_and_number(build: Callable[..., FineTuneTrainer]) -> None:

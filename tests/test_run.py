@@ -191,3 +191,22 @@ def test_a_failed_proof_names_the_tensors(write_recipe: Callable[..., Path], mon
     monkeypatch.setattr(hf_tune.finished_run, "_save", save_then_spoil)
     with pytest.raises(ProofFailed, match=r"timm_model\.fc\.bias"):
         finetune(load_recipe(write_recipe()))
+
+
+def test_a_corrupt_picture_is_told_and_nothing_is_written(
+    write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import PIL.Image
+
+    for split, label, number in ((s, c, n) for s in ("train", "test") for c in ("ant", "bee") for n in range(12)):
+        folder = tmp_path / "pictures" / split / label
+        folder.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("RGB", (40, 40), (number, 99, 0)).save(folder / f"{number:02}.png")
+    broken = tmp_path / "pictures" / "test" / "bee" / "03.png"
+    broken.write_bytes(broken.read_bytes()[:50])
+    load = f"path: imagefolder\n    data_dir: {tmp_path / 'pictures'}"
+    recipe = write_recipe(replace=(("path: tiny_pictures:load", load),))
+    assert main([str(recipe), "data.splits.validation=0.2"]) == 2
+    message = capsys.readouterr().err
+    assert "recipe.yaml:8: data.load: row 15 of split 'test': not a readable picture" in message
+    assert not (tmp_path / "run").exists()

@@ -188,11 +188,12 @@ def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
     if not callable(function):
         names = ", ".join(sorted(name for name, value in vars(module).items() if inspect.isfunction(value)))
         raise InputError(f"module {module_name!r} has no function {function_name!r}", f"known: {names}", at=at)
+    parameters = inspect.signature(function).parameters
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
-        known = ", ".join(inspect.signature(function).parameters)
-        raise InputError(f"{path} does not take these keys: {error}", f"it takes: {known}", at=("load",)) from None
+        at = ("load", *[name for name in arguments if name not in parameters][:1])
+        raise InputError(f"{path}: {error}", f"it takes: {', '.join(parameters)}", at=at) from None
     return function(**arguments)
 
 

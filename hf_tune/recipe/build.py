@@ -170,7 +170,7 @@ def _type_name(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(each) for each in typing.get_args(hint))
     words: dict[Any, str] = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
-    return words.get(hint) or (str(hint) if typing.get_args(hint) else getattr(hint, "__name__", str(hint)))
+    return words.get(hint) or (str(hint) if typing.get_args(hint) else str(getattr(hint, "__name__", hint)))
 
 
 def _enum_values(hint: Any) -> list[str]:

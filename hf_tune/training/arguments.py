@@ -43,7 +43,34 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
     pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # without a device it only warns
     fixed = {name: list(value) if isinstance(value, tuple) else value for name, value in _FIXED.items()}
     try:
-        return TrainingArguments(**{**pinned, **resolved, **fixed})
+        arguments = TrainingArguments(**{**pinned, **resolved, **fixed})
     except (ValueError, ImportError) as error:
         named = [name for name in resolved if name in str(error)]
         raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None
+    _check_optimiser(arguments)
+    _check_schedule(arguments)
+    return arguments
+
+
+def _check_optimiser(arguments: Any) -> None:
+    """Raise where the optimiser's package is not installed; the Trainer would notice after the folder was written."""
+    from transformers import Trainer
+
+    try:
+        Trainer.get_optimizer_cls_and_kwargs(arguments)
+    except (ImportError, ValueError) as error:
+        raise InputError(f"this optimiser cannot be built: {error}", "adamw_torch is there", at=("optim",)) from None
+
+
+def _check_schedule(arguments: Any) -> None:
+    """Raise where the schedule cannot be built; the Trainer would notice after the folder was written."""
+    import torch
+    from transformers import get_scheduler
+
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    kwargs = arguments.lr_scheduler_kwargs
+    try:
+        get_scheduler(arguments.lr_scheduler_type, optimiser, 1, 10, scheduler_specific_kwargs=kwargs)
+    except (ValueError, TypeError) as error:
+        problem = f"this schedule cannot be built: {error}"
+        raise InputError(problem, "give it under `lr_scheduler_kwargs:`", at=("lr_scheduler_type",)) from None

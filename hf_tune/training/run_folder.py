@@ -1,5 +1,6 @@
 """The folder that a run writes: never another run's, never a stranger's, never without room for it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     at = ("output_dir",)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file", "give a folder", at=at)
+    if not os.access(_nearest(folder), os.W_OK):
+        raise InputError(f"{str(folder)!r} cannot be written", "give a folder of your own", at=at)
     used = folder.is_dir() and any(folder.iterdir())
     is_run = any((folder / name).exists() for name in _MARKS)
     if resume:
@@ -42,8 +45,7 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 def check_disk(folder: Path, needed_bytes: int) -> None:
     """Raise `InputError` where the disk has less room than the run will write."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_nearest(folder)).free
     if free < needed_bytes:
         problem = f"the run writes about {needed_bytes / 2**20:.0f} MiB and the disk has {free / 2**20:.0f} MiB left"
         raise InputError(problem, "free some, lower `save_total_limit`, or give another folder", at=("output_dir",))
@@ -56,3 +58,8 @@ def estimate_disk_bytes(trainable: int, total: int, full: bool, save_total_limit
     """
     weights = 4 * (total if full else trainable)
     return (save_total_limit + 2) * (weights + 8 * trainable) + weights
+
+
+def _nearest(folder: Path) -> Path:
+    """Return the folder, or the nearest of its parents that is there."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())

@@ -58,10 +58,10 @@ def test_steps_are_those_of_the_trainer(
 def test_pictures_far_below_the_checkpoints_size_are_warned_of(
     write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = str(write_recipe(tiny_checkpoints["resnet"]))
-    assert main([recipe, "preprocess.image_size=8"]) == 0
-    assert "warning the checkpoint knows pictures of 32 pixels and gets 8" in capsys.readouterr().out
+    recipe = str(write_recipe(tiny_checkpoints["timm"]))
     assert main([recipe]) == 0
+    assert "warning the checkpoint knows pictures of 160 pixels and gets 32" in capsys.readouterr().out
+    assert main([recipe, "preprocess.image_size=80"]) == 0
     assert "warning" not in capsys.readouterr().out
 
 

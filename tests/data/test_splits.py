@@ -97,8 +97,9 @@ def test_a_wrong_loader_is_told(path: str, words: str) -> None:
 
 
 def test_arguments_that_a_loader_does_not_take_are_told() -> None:
-    with pytest.raises(InputError, match="it takes: rows, splits"):
+    with pytest.raises(InputError, match="it takes: rows, splits") as caught:
         load(row=3)
+    assert caught.value.at == ("load", "row")
 
 
 def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:

@@ -27,6 +27,20 @@ def test_the_columns_of_the_data_are_never_dropped(tmp_path: Path) -> None:
     assert arguments.report_to == [] and not tmp_path.joinpath("runs").exists()
 
 
+def test_a_schedule_without_its_options_is_told_before_the_run(tmp_path: Path) -> None:
+    common = {"output_dir": str(tmp_path), "use_cpu": True, "lr_scheduler_type": "cosine_with_min_lr"}
+    with pytest.raises(InputError, match="min_lr") as caught:
+        build_arguments(common)
+    assert caught.value.at == ("lr_scheduler_type",)
+    build_arguments({**common, "lr_scheduler_kwargs": {"min_lr": 0.0}})
+
+
+def test_an_optimiser_whose_package_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be built") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "optim": "galore_adamw"})
+    assert caught.value.at == ("optim",)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 is right on a GPU")
 def test_what_this_machine_cannot_do_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="TrainingArguments refuses it"):
