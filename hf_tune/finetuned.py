@@ -1,5 +1,6 @@
 """load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def load_finetuned(name: str | Path, revision: str | None = None, device: str | 
     """
     folder = _find_folder(name, revision)
     values, _ = read_yaml(folder / "recipe.yaml")
+    if "." in values["task"] and Path(name).is_dir() and str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))  # a task of the user's own, copied there; never code from the Hub
     task = get_task(values["task"])
     model = _load_adapter(folder, task) if (folder / "adapter_config.json").exists() else _load_full(folder, task)
     model = model.to(device).eval()

@@ -35,11 +35,22 @@ def save_recipe(recipe: Recipe, folder: Path) -> str:
     stream = io.StringIO()
     YAML().dump(_in_order(recipe.values), stream)
     (folder / "recipe.yaml").write_text(stream.getvalue(), encoding="utf-8")
-    for module_name in (str(recipe.data.load["path"]).partition(":")[0], recipe.task):
-        found = importlib.util.find_spec(module_name) if "/" not in module_name and "." not in module_name else None
-        if found is not None and found.origin and Path(found.origin).parent == recipe.folder.resolve():
-            shutil.copy(found.origin, folder)  # so that recipe.yaml can be run again from where it lies
+    loader, colon, _ = str(recipe.data.load["path"]).partition(":")
+    for module_name in ([loader] if colon and "/" not in loader else []) + (
+        [recipe.task] if "." in recipe.task else []
+    ):
+        _copy_module(module_name, recipe.folder.resolve(), folder)
     return stream.getvalue()
+
+
+def _copy_module(name: str, source: Path, folder: Path) -> None:
+    """Copy a module of the user's own that stands beside the recipe, so that recipe.yaml runs from where it lies."""
+    found = importlib.util.find_spec(name)
+    if found is not None and found.origin and Path(found.origin).is_relative_to(source):
+        copy = folder / Path(found.origin).relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if copy.resolve() != Path(found.origin):
+            shutil.copy(found.origin, copy)
 
 
 def finish_run(

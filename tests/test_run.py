@@ -210,3 +210,35 @@ def test_a_corrupt_picture_is_told_and_nothing_is_written(
     message = capsys.readouterr().err
     assert "recipe.yaml:8: data.load: row 15 of split 'test': not a readable picture" in message
     assert not (tmp_path / "run").exists()
+
+
+OWN_TASK = """\
+\"\"\"A task of one's own: pictures, judged by one more metric.\"\"\"
+
+import dataclasses
+
+from hf_tune.task import Score
+from hf_tune.tasks import image_classification
+
+
+def metrics(kept, label_names):
+    \"\"\"Return the scores of image classification and the number of rows.\"\"\"
+    scores = image_classification.TASK.metrics(kept, label_names)
+    return {**scores, "rows": Score(value=float(len(kept["labels"])), low=0.0, high=0.0)}
+
+
+NAMES = (*image_classification.TASK.metric_names, "rows")
+TASK = dataclasses.replace(image_classification.TASK, metrics=metrics, metric_names=NAMES)
+"""
+
+
+def test_a_new_task_is_one_file_and_one_recipe(
+    write_recipe: Callable[..., Path], tmp_path: Path, fresh_process: None
+) -> None:
+    """Nothing of hf_tune changes; the proof loads the task in another process, from the copy in the run's folder."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "counted_pictures.py").write_text(OWN_TASK)
+    recipe = write_recipe(replace=(("task: image_classification", "task: own.counted_pictures"),))
+    results = finetune(load_recipe(recipe, ["early_stopping.metric=rows"]))
+    assert results["splits"]["test"]["rows"]["value"] == 11
+    assert results["proof"]["passed"] and (tmp_path / "run" / "own" / "counted_pictures.py").exists()
