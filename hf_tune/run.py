@@ -31,7 +31,7 @@ def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) ->
     quieten_libraries()
     task = get_task(recipe.task)
     with recipe.blame("training"):
-        check_folder(recipe.output_dir, resume, overwrite)
+        check_folder(recipe.output_dir, resume, overwrite, needed=recipe.folder)
     set_seed(recipe.training.get("seed", 42))
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task.columns, task.label_role)

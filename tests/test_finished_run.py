@@ -99,9 +99,6 @@ def test_a_module_of_the_standard_library_is_not_copied(write_recipe: Callable[.
     assert [file.name for file in (tmp_path / "kept").iterdir()] == ["recipe.yaml"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="shutil.copy of the loader onto itself raises SameFileError: no --resume from a run"
-)
 def test_a_run_can_be_resumed_from_its_own_recipe(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     text = save_recipe(load_recipe(write_recipe()), tmp_path)
     assert (tmp_path / "recipe.yaml").read_text() == text

@@ -35,6 +35,8 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     from hf_tune.results.record import as_json, format_table
     from hf_tune.training.progress import quieten_libraries
 
+    if batch_size < 1:
+        raise InputError(f"--batch-size {batch_size} is out of range", "it must be at least 1")
     quieten_libraries()
     finetuned = load_finetuned(run)
     recipe = load_recipe(run / "recipe.yaml")

@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"trained: {parameters}, {cost['train_seconds']:.0f} s")
     for split, scores in results["splits"].items():
         for name, score in scores.items():
-            print(f"{split} {name}: {score['value']:.4f} ({score['low']:.4f} to {score['high']:.4f})")
+            interval = "" if score["low"] is None else f" ({score['low']:.4f} to {score['high']:.4f})"
+            print(f"{split} {name}: {score['value']:.4f}{interval}")
     state = "passed" if proof["passed"] else "FAILED"
     print(f"proof: {state}, {proof['rows']} rows, max difference {proof['max_abs_difference']:.2g}")
     return 0

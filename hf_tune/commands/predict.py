@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         quieten_libraries()
         if options.output and options.output.suffix not in (".csv", ".json"):
             raise InputError(f"{str(options.output)!r} is neither .csv nor .json", "give one of the two endings")
+        if options.output and not options.output.parent.is_dir():
+            raise InputError(f"there is no folder {str(options.output.parent)!r}", "make it first")
         if options.batch_size < 1:
             raise InputError(f"--batch-size {options.batch_size} is out of range", "it must be at least 1")
         finetuned = load_finetuned(options.run)
@@ -52,7 +54,7 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str]) -> list[str]:
         path = Path(name)
         if path.is_dir():
             endings = tuple(pattern.removeprefix("*") for pattern in patterns)
-            found = sorted(str(each) for each in path.rglob("*") if each.suffix.lower() in endings)
+            found = sorted(str(each) for each in path.rglob("*") if each.is_file() and each.suffix.lower() in endings)
         else:
             found = (
                 [name]

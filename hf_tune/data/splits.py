@@ -192,8 +192,8 @@ def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
-        at = ("load", *[name for name in arguments if name not in parameters][:1])
-        raise InputError(f"{path}: {error}", f"it takes: {', '.join(parameters)}", at=at) from None
+        unknown = [name for name in arguments if name not in parameters]
+        raise InputError(f"{path}: {error}", f"it takes: {', '.join(parameters)}", at=("load", *unknown[:1])) from None
     return function(**arguments)
 
 

@@ -10,12 +10,13 @@ import torch
 
 from hf_tune.input_error import InputError
 from hf_tune.model import new_layers, timm_checkpoint
-from hf_tune.model.checkpoint_config import AT, ModelSource, fetch_config, read_own_size, read_stored_labels
+from hf_tune.model.checkpoint_config import AT, ModelSource, fetch_config, read_stored_labels
 from hf_tune.model.image_processor import (
     PictureOptions,
     PictureProcessor,
     configure_timm_settings,
     configure_transformers_processor,
+    get_side,
 )
 from hf_tune.task import LoadedModel
 
@@ -31,7 +32,7 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
     from transformers import AutoModelForImageClassification
 
     stored, revision = fetch_config(source)
-    config, plain = _configure(source, preprocess, label_names, stored, revision)
+    config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
     label_parameters = _find_label_parameters(config)
     if not source.pretrained:
         own = timm_checkpoint.is_timm(stored)
@@ -59,7 +60,7 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
-        own_size=read_own_size(stored),
+        own_size=own_size,
     )
 
 
@@ -70,7 +71,7 @@ def outline_image_classifier(
     from transformers import AutoModelForImageClassification
 
     stored, revision = fetch_config(source)
-    config, plain = _configure(source, preprocess, label_names, stored, revision)
+    config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
     label_parameters = _find_label_parameters(config)
     with torch.device("meta"):
         model = AutoModelForImageClassification.from_config(config)
@@ -82,7 +83,7 @@ def outline_image_classifier(
         base_id=source.pretrained_model_name_or_path,
         revision=revision,
         pretrained=source.pretrained,
-        own_size=read_own_size(stored),
+        own_size=own_size,
     )
 
 
@@ -116,19 +117,19 @@ def _configure(
     label_names: Sequence[str],
     stored: Mapping[str, Any],
     revision: str | None,
-) -> tuple[Any, Any]:
-    """Return the config with our labels and the plain processor with our options."""
+) -> tuple[Any, Any, int | None]:
+    """Return the config with our labels, the plain processor with our options, and the side that it had before."""
     from transformers import AutoConfig, AutoImageProcessor, TimmWrapperImageProcessor
 
     if timm_checkpoint.is_timm(stored):
         _refuse(source, "config", "write arguments of timm.create_model under `model_args:`")
         settings = configure_timm_settings(timm_checkpoint.get_timm_settings(stored), preprocess)
-        size = timm_checkpoint.get_timm_settings(stored)["input_size"]
-        if settings.get("fixed_input_size") and list(settings["input_size"]) != list(size):
+        size = list(timm_checkpoint.get_timm_settings(stored)["input_size"])
+        if settings.get("fixed_input_size") and list(settings["input_size"]) != size:
             problem = f"{stored['architecture']} takes pictures of {size[-1]} pixels only"
             raise InputError(problem, "leave it out", at=("preprocess", "image_size"))
         config = timm_checkpoint.build_timm_config(stored, settings, source.model_args, label_names)
-        return config, TimmWrapperImageProcessor(settings, architecture=config.architecture)
+        return config, TimmWrapperImageProcessor(settings, architecture=config.architecture), size[-1]
     _refuse(source, "model_args", "it is for timm checkpoints; write attributes of the config under `config:`")
     name, where = source.pretrained_model_name_or_path, {"revision": revision, "cache_dir": source.cache_dir}
     config = AutoConfig.from_pretrained(name, **where)
@@ -141,7 +142,9 @@ def _configure(
         setattr(config, attribute, value)
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: number for number, label in enumerate(label_names)}
-    return config, configure_transformers_processor(AutoImageProcessor.from_pretrained(name, **where), preprocess)
+    plain = AutoImageProcessor.from_pretrained(name, **where)
+    own_size = get_side(plain)
+    return config, configure_transformers_processor(plain, preprocess), own_size
 
 
 def _find_label_parameters(config: Any) -> set[str]:

@@ -104,11 +104,3 @@ def read_stored_labels(stored: Mapping[str, Any]) -> list[str]:
     if stored.get("label_names"):
         return list(stored["label_names"])
     return [name for _, name in sorted((int(number), name) for number, name in (stored.get("id2label") or {}).items())]
-
-
-def read_own_size(stored: Mapping[str, Any]) -> int | None:
-    """Return the side of the pictures that a checkpoint knows, from its config.json."""
-    if timm_checkpoint.is_timm(stored):
-        return int(timm_checkpoint.get_timm_settings(stored)["input_size"][-1])
-    size = stored.get("image_size")
-    return int(size) if isinstance(size, int) else None

@@ -92,6 +92,13 @@ def configure_transformers_processor(plain: Any, options: PictureOptions) -> Any
     return plain
 
 
+def get_side(plain: Any) -> int | None:
+    """Return the side in pixels of the pictures that a transformers image processor makes."""
+    size, crop = plain.size or {}, getattr(plain, "crop_size", None) or {}
+    cropped = crop.get("height") if getattr(plain, "do_center_crop", False) else None
+    return cropped or size.get("height") or size.get("shortest_edge")
+
+
 def configure_timm_settings(settings: dict[str, Any], options: PictureOptions) -> dict[str, Any]:
     """Return timm's `pretrained_cfg` with the options put into its own keys."""
     changed = dict(settings)

@@ -32,7 +32,7 @@ class Report:
     def check(self) -> None:
         """Raise `RecipeError` where a problem was noted, in the order of the file's lines."""
         if self.problems:
-            raise RecipeError(sorted(set(self.problems), key=_reading_order))
+            raise RecipeError(sorted(dict.fromkeys(self.problems), key=_reading_order))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +81,14 @@ def check_block(accepted: Accepted, values: Any, path: KeyPath, report: Report) 
         return {}
     right: dict[str, Any] = {}
     for name, value in values.items():
+        if value is None and name in accepted.required:
+            continue  # told as missing below
         problem, hint = _check_value(accepted, str(name), value)
         if problem:
             report.add((*path, name), problem, hint)
         else:
             right[name] = value
-    for name in sorted(accepted.required - values.keys()):
+    for name in sorted(name for name in accepted.required if values.get(name) is None):
         report.add(path, f"`{name}` is missing", f"{accepted.owner} cannot do without it")
     return right
 
@@ -149,7 +151,8 @@ def _type_problem(hint: Any, value: Any) -> str:
     JSON mode, because a YAML list may stand for a tuple or a set and a word for an enum member, while `True` is still
     no integer and `"3"` no number.
     """
-    if any(dataclasses.is_dataclass(each) for each in (hint, *typing.get_args(hint))) and isinstance(value, Mapping):
+    nested = any(dataclasses.is_dataclass(each) for each in (hint, *typing.get_args(hint)))
+    if hint is Any or (nested and isinstance(value, Mapping)):
         return ""
     try:
         text = json.dumps(value)
@@ -189,7 +192,7 @@ def _build_option(options: Mapping[str, type], item: Any, path: KeyPath, report:
     if not isinstance(name, str) or name not in options:
         report.add(path, f"{name!r} is not known here", suggest(name, options))
         return None
-    return build_dataclass(options[name], values or {}, (*path, name), report)
+    return build_dataclass(options[name], {} if values is None else values, (*path, name), report)
 
 
 def _reading_order(problem: Problem) -> tuple[int, int]:

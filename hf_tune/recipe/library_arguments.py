@@ -155,7 +155,9 @@ def accepted_by_card() -> Accepted:
     from huggingface_hub import ModelCardData
 
     refused = dict.fromkeys(("eval_results", "model_name", "base_model"), "it is filled from the run's results")
-    return accepted_by_call(ModelCardData.__init__, refused=refused)
+    known = accepted_by_call(ModelCardData.__init__, refused=refused)
+    hints = {name: hint for name, hint in known.hints.items() if name != "self"}
+    return dataclasses.replace(known, owner="ModelCardData", hints=hints, required=frozenset())
 
 
 def _optimizers() -> list[str]:

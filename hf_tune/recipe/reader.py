@@ -38,6 +38,7 @@ def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
 def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     """Return the recipe of plain values; raises `RecipeError` with all problems."""
     report = Report(source)
+    values = {name: value for name, value in values.items() if value is not None}  # an empty block is none
     check_block(_BLOCKS, values, (), report)
     folder = str(Path(source.file).parent.resolve())
     if folder not in sys.path:
@@ -55,7 +56,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
     _check_load(values, report)
     preprocess = (
-        build_dataclass(task.preprocess, values.get("preprocess") or {}, ("preprocess",), report) if task else None
+        build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report) if task else None
     )
     _check_peft(values.get("peft"), report)
     _check_batch_norm(values.get("batch_norm"), report)

@@ -30,7 +30,7 @@ def best_model_needs_a_metric_that_the_task_reports(values: Values, task: Task) 
 
 def early_stopping_sets_the_flags_of_the_trainer(values: Values, task: Task) -> Broken:
     """Yield a flag that is given beside the block that derives it."""
-    if not values.get("early_stopping"):
+    if values.get("early_stopping") is None:
         return
     training = values.get("training") or {}
     for name in ("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "save_strategy"):

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hf_tune.recipe.error import Problem, RecipeError
 
@@ -27,18 +27,22 @@ class Source:
     """Text of the command-line override that set a key."""
 
     def problem(self, path: KeyPath, problem: str, hint: str = "") -> Problem:
-        """Return the mistake at `path`: its own line, or that of its nearest parent in the file."""
+        """Return the mistake at `path`: at the override that set it, its own line, or that of its nearest parent."""
         key = ".".join(str(part) for part in path)
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.overrides:
-                place = f"command line: {self.overrides[path[:length]]}"
-                return Problem(place=place, key=key, problem=problem, hint=hint)
-            if path[:length] in self.lines:
-                return Problem(place=f"{self.file}:{self.lines[path[:length]]}", key=key, problem=problem, hint=hint)
-            inside = next((text for other, text in self.overrides.items() if other[:length] == path[:length]), None)
-            if inside is not None:  # a block that only the command line gave
-                return Problem(place=f"command line: {inside}", key=key, problem=problem, hint=hint)
-        return Problem(place=f"{self.file}:1", key=key, problem=problem, hint=hint)
+        return Problem(place=self._find_place(path), key=key, problem=problem, hint=hint)
+
+    def _find_place(self, path: KeyPath) -> str:
+        parents = [path[:length] for length in range(len(path), 0, -1)]
+        for parent in parents:
+            if parent in self.overrides:
+                return f"command line: {self.overrides[parent]}"
+        for parent in parents:
+            if parent in self.lines:
+                return f"{self.file}:{self.lines[parent]}"
+            inside = (text for other, text in self.overrides.items() if other[: len(parent)] == parent)
+            for text in inside:  # a block that only the command line gave
+                return f"command line: {text}"
+        return f"{self.file}:1"
 
 
 def read_yaml(file: Path) -> tuple[dict[str, Any], Source]:
@@ -59,6 +63,8 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], Source]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _file_error(file, mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}") from None
+    except YAMLError as error:  # a character that YAML does not allow
+        raise _file_error(file, 1, f"not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(root, CommentedMap):
         raise _file_error(file, 1, "not a recipe: expected blocks such as `task:`, `model:`, `data:`, `training:`")
     return _plain(root), Source(str(file), dict(_lines(root, ())))

@@ -10,8 +10,11 @@ from hf_tune.input_error import InputError
 _MARKS = ("recipe.yaml", "results.json", "log.jsonl")
 
 
-def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Raise `InputError` where a run may not write this folder; write nothing."""
+def check_folder(folder: Path, resume: bool, overwrite: bool, needed: Path | None = None) -> None:
+    """Raise `InputError` where a run may not write this folder; write nothing.
+
+    `needed` is a folder that must survive, because the run reads from it.
+    """
     at = ("output_dir",)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file", "give a folder", at=at)
@@ -22,13 +25,21 @@ def check_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     if resume:
         if find_checkpoint(folder) is None:
             raise InputError(f"{str(folder)!r} holds no checkpoint to resume", "start it without --resume", at=at)
-    elif overwrite:
-        if used and not is_run:
-            raise InputError(f"{str(folder)!r} holds files that are no run", "give another folder", at=at)
+    elif overwrite and used:
+        _check_overwrite(folder, is_run, needed)
     elif used:
         hint = "--resume goes on with it, --overwrite deletes it, or give a new name"
         what = "another run" if is_run else "other files"
         raise InputError(f"{str(folder)!r} holds {what}", hint if is_run else "give a new name", at=at)
+
+
+def _check_overwrite(folder: Path, is_run: bool, needed: Path | None) -> None:
+    at = ("output_dir",)
+    if not is_run:
+        raise InputError(f"{str(folder)!r} holds files that are no run", "give another folder", at=at)
+    if needed is not None and needed.resolve().is_relative_to(folder.resolve()):
+        problem = f"--overwrite would delete {str(folder)!r}, where the recipe itself stands"
+        raise InputError(problem, "give another folder, or copy the recipe out", at=at)
 
 
 def clear_folder(folder: Path) -> None:

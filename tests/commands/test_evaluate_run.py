@@ -84,9 +84,6 @@ def test_a_folder_that_is_no_run_is_told(tmp_path: Path, capsys: pytest.CaptureF
     assert "is no run of hf_tune" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(
-    strict=True, reason="unlike predict, evaluate does not check --batch-size: a traceback from range()"
-)
 def test_a_batch_size_of_0_is_told(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(finished_run), "--batch-size", "0"]) == 2
     assert "--batch-size 0 is out of range" in capsys.readouterr().err

@@ -39,7 +39,6 @@ def test_a_proof_that_failed_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "proof: FAILED" in capsys.readouterr().out
 
 
-@pytest.mark.xfail(strict=True, reason="info formats `low` and `high` without asking whether they are None")
 def test_a_score_without_interval_is_told_without_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "results.json").write_text(json.dumps(build_results(low=None)))
     assert main([str(tmp_path)]) == 0

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint_config import ModelSource, fetch_config, read_own_size, read_stored_labels
+from hf_tune.model.checkpoint_config import ModelSource, fetch_config, read_stored_labels
 
 
 def test_a_timm_name_without_weights_needs_no_network() -> None:
     source = ModelSource(pretrained_model_name_or_path="timm/test_resnet.r160_in1k", pretrained=False)
     config, commit = fetch_config(source)
-    assert config["architecture"] == "test_resnet" and commit is None and read_own_size(config) == 160
+    assert config["architecture"] == "test_resnet" and commit is None
 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
@@ -26,4 +26,4 @@ def test_labels_come_in_the_order_of_their_numbers(tiny_checkpoints: dict[str, s
     assert read_stored_labels({"label_names": ["x", "y"]}) == ["x", "y"]
     assert read_stored_labels({}) == []
     stored = json.loads(Path(tiny_checkpoints["vit"], "config.json").read_text())
-    assert read_stored_labels(stored)[4] == "old 4" and read_own_size(stored) == 32
+    assert read_stored_labels(stored)[4] == "old 4"

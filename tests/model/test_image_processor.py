@@ -11,6 +11,7 @@ from hf_tune.model.image_processor import (
     PictureProcessor,
     configure_timm_settings,
     configure_transformers_processor,
+    get_side,
 )
 
 
@@ -85,3 +86,9 @@ def test_a_processor_that_does_more_is_refused() -> None:
 
     with pytest.raises(InputError, match="does more than resize, crop and normalise"):
         PictureProcessor(Brighter(size={"height": 32, "width": 32}))
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_the_side_that_a_checkpoint_knows_is_read_from_its_processor(kind: str) -> None:
+    assert get_side(hub_processor(kind, PictureOptions())) == 224
+    assert get_side(hub_processor(kind, PictureOptions(image_size=48))) == 48

@@ -101,7 +101,6 @@ def test_a_wrong_value_is_noted_and_nothing_is_built(values: Any, key: str, word
     assert words in str(report.problems[0])
 
 
-@pytest.mark.xfail(strict=True, reason="_build_option takes `values or {}`, so a 0 reads as no options at all")
 def test_a_zero_in_place_of_options_is_noted(report: Report) -> None:
     assert build_dataclass(Outer, {"name": "x", "turns": [{"turn": 0}]}, (), report) is None
 
@@ -114,9 +113,6 @@ def test_all_problems_are_raised_at_once_in_the_order_of_the_lines(report: Repor
     assert [problem.place for problem in caught.value.problems] == ["a.yaml:2", "a.yaml:3", "a.yaml:4"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="check() sorts a set, so problems without a line come in the order of their hashes"
-)
 def test_problems_of_the_command_line_come_last_in_the_order_in_which_they_were_found() -> None:
     names = [f"key{number}" for number in range(20)]
     report = Report(Source("a.yaml", {("b",): 900}, {(name,): f"{name}=1" for name in names}))

@@ -100,7 +100,6 @@ def test_an_argument_of_load_dataset_that_the_recipe_says_elsewhere_is_refused(n
     assert len(told) == 1 and told[0].startswith(f"{name}: not accepted by load_dataset()")
 
 
-@pytest.mark.xfail(strict=True, reason="accepted_by_card inspects `ModelCardData.__init__`, which needs `self`")
 def test_a_card_takes_the_arguments_of_model_card_data() -> None:
     assert problems(accepted_by_card(), {"license": "mit", "language": "en", "tags": ["digits"]}) == []
 

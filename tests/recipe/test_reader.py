@@ -131,6 +131,10 @@ BROKEN = [
     ("seed: 0", "fp16: true\n  bf16: true", 22, "training.fp16", "exclude each other"),
     ("seed: 0", "load_best_model_at_end: true\n  save_strategy: steps", 22, "training.load_best_model_at_end", "same"),
     ("  output_dir: {output}\n", "", 17, "training", "`output_dir` is missing"),
+    ("task: image_classification", "task:", 1, "", "`task` is missing"),
+    ("peft: full", "peft:", 1, "", "`peft` is missing"),
+    ("  output_dir: {output}", "  output_dir:", 17, "training", "`output_dir` is missing"),
+    ("seed: 0", "run_name: 2026-01-01", 22, "training.run_name", "is not a value for this key"),
     ("task: image_classification", "task: [image", 3, "", "not valid YAML"),
 ]
 

@@ -66,7 +66,6 @@ def test_a_folder_is_told_as_unreadable(tmp_path: Path) -> None:
         read_yaml(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="ReaderError is a YAMLError without a mark, and read_yaml lets it through")
 def test_a_control_character_is_told_as_a_recipe_error(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not valid YAML"):
         read_yaml(write(tmp_path, "a: 1 # \x07\n"))
@@ -94,7 +93,6 @@ def test_a_block_that_only_the_command_line_gave_is_told_as_such() -> None:
     assert source.problem(("card",), "wrong").place == "command line: card.licence=mit"
 
 
-@pytest.mark.xfail(strict=True, reason="the file's line of a key is found before the override of its whole block")
 def test_a_block_replaced_by_the_command_line_hides_the_lines_of_the_file() -> None:
     lines = {("training",): 6, ("training", "seed"): 7}
     source = Source("a.yaml", lines, {("training",): "training={seed: -1}"})

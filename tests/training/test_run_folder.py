@@ -63,3 +63,10 @@ def test_disk_use_counts_weights_and_two_optimiser_states() -> None:
     # Three checkpoints of 100 weights (4 bytes) with two states of 100 (8 bytes), and the final weights.
     assert estimate_disk_bytes(100, 100, full=True, save_total_limit=1) == 3 * 1200 + 400
     assert estimate_disk_bytes(10, 100, full=False, save_total_limit=1) == 3 * 120 + 40
+
+
+def test_overwriting_the_folder_of_the_recipe_itself_is_refused(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "run", "recipe.yaml")
+    with pytest.raises(InputError, match="where the recipe itself stands"):
+        check_folder(folder, resume=False, overwrite=True, needed=folder)
+    assert (folder / "recipe.yaml").exists()
