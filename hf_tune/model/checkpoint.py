@@ -1,5 +1,6 @@
 """Load a checkpoint of the Hub, of timm or of a folder, with a head that fits the labels."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,62 +30,28 @@ def load_image_classifier(source: ModelSource, preprocess: PictureOptions, label
 
     Raises `InputError` for a checkpoint that is not there or cannot be reached, and options that do not fit it.
     """
-    from transformers import AutoModelForImageClassification
-
-    stored, revision = fetch_config(source)
-    config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
-    label_parameters = _find_label_parameters(config)
+    outline, stored = _outline(source, preprocess, label_names)
+    config = outline.model.config
     if not source.pretrained:
-        own = timm_checkpoint.is_timm(stored)
-        model = (
-            timm_checkpoint.initialise_timm_model(config)
-            if own
-            else AutoModelForImageClassification.from_config(config)
-        )
-        model = model.to(getattr(torch, source.dtype))
-        new = {name for name, _ in model.named_parameters()}
+        model = _initialise(config).to(getattr(torch, source.dtype))
+        new = outline.new_layers
     else:
-        model, new = _load_weights(source, config, revision)
-        if read_stored_labels(stored) != list(label_names):
-            new |= label_parameters
-        others = new - label_parameters
-        if others:
-            logger.warning("the checkpoint does not hold %s: they start at random", ", ".join(sorted(others)))
-        new_layers.start_near_zero(model, new & label_parameters)
-        new |= label_parameters
-    _check_forward(model, PictureProcessor(plain))
-    return LoadedModel(
-        model=model,
-        processor=PictureProcessor(plain),
-        new_layers=new_layers.name_layers(new),
-        base_id=source.pretrained_model_name_or_path,
-        revision=revision,
-        pretrained=source.pretrained,
-        own_size=own_size,
-    )
+        model, absent = _load_weights(source, config, outline.revision)
+        head = {name for name, _ in model.named_parameters() if name.rpartition(".")[0] in outline.new_layers}
+        if absent - head:
+            logger.warning("the checkpoint does not hold %s: they start at random", ", ".join(sorted(absent - head)))
+        has_other_labels = read_stored_labels(stored) != list(label_names)
+        new_layers.start_near_zero(model, head if has_other_labels else head & absent)
+        new = outline.new_layers | new_layers.name_layers(absent)
+    _check_forward(model, outline.processor)
+    return dataclasses.replace(outline, model=model, new_layers=new)
 
 
 def outline_image_classifier(
     source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]
 ) -> LoadedModel:
     """Return the same network on the meta device: its configuration is fetched, no weight is."""
-    from transformers import AutoModelForImageClassification
-
-    stored, revision = fetch_config(source)
-    config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
-    label_parameters = _find_label_parameters(config)
-    with torch.device("meta"):
-        model = AutoModelForImageClassification.from_config(config)
-    new = label_parameters if source.pretrained else {name for name, _ in model.named_parameters()}
-    return LoadedModel(
-        model=model,
-        processor=PictureProcessor(plain),
-        new_layers=new_layers.name_layers(new),
-        base_id=source.pretrained_model_name_or_path,
-        revision=revision,
-        pretrained=source.pretrained,
-        own_size=own_size,
-    )
+    return _outline(source, preprocess, label_names)[0]
 
 
 def save_model(model: Any, processor: PictureProcessor, folder: Path) -> None:
@@ -109,6 +76,39 @@ def load_processor(folder: Path) -> PictureProcessor:
     own = timm_checkpoint.is_timm(json.loads((folder / "config.json").read_text()))
     # AutoImageProcessor finds timm's too, with a warning about a backend that does not matter (transformers 5.23).
     return PictureProcessor((TimmWrapperImageProcessor if own else AutoImageProcessor).from_pretrained(folder))
+
+
+def _outline(
+    source: ModelSource, preprocess: PictureOptions, label_names: Sequence[str]
+) -> tuple[LoadedModel, Mapping[str, Any]]:
+    """Return the network on the meta device and the checkpoint's config.json."""
+    from transformers import AutoModelForImageClassification
+
+    stored, revision = fetch_config(source)
+    config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
+    label_parameters = _find_label_parameters(config)
+    with torch.device("meta"):
+        model = AutoModelForImageClassification.from_config(config)
+    new = label_parameters if source.pretrained else {name for name, _ in model.named_parameters()}
+    outline = LoadedModel(
+        model=model,
+        processor=PictureProcessor(plain),
+        new_layers=new_layers.name_layers(new),
+        base_id=source.pretrained_model_name_or_path,
+        revision=revision,
+        pretrained=source.pretrained,
+        own_size=own_size,
+    )
+    return outline, stored
+
+
+def _initialise(config: Any) -> Any:
+    """Return the network with its architecture's own initialisation."""
+    from transformers import AutoModelForImageClassification
+
+    if config.model_type == "timm_wrapper":
+        return timm_checkpoint.initialise_timm_model(config)
+    return AutoModelForImageClassification.from_config(config)
 
 
 def _configure(

@@ -19,12 +19,18 @@ def score_proportion(hits: int, count: int) -> Score:
 
 
 def score_mean(values: np.ndarray) -> Score:
-    """Return a mean over rows with its normal interval; `values` has shape (rows,)."""
+    """Return a mean over rows with its percentile bootstrap interval; `values` has shape (rows,).
+
+    Losses are skewed: a normal interval would reach below zero.
+    """
+    from scipy.stats import bootstrap
+
     mean = float(values.mean())
     if len(values) < 2:
         return Score(value=mean)
-    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return Score(value=mean, low=mean - half, high=mean + half)
+    random = np.random.default_rng(0)
+    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, batch=100, method="percentile", rng=random)
+    return Score(value=mean, low=float(found.confidence_interval.low), high=float(found.confidence_interval.high))
 
 
 def score_confusion(confusion: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Score:

@@ -1,8 +1,10 @@
 """What a person sees while a run trains, and log.jsonl."""
 
 import json
+import logging
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -62,12 +64,17 @@ class JsonLog(TrainerCallback):
 
 
 def quieten_libraries() -> None:
-    """Switch off the libraries' own bars, which say `Writing model shards` after every epoch."""
+    """Switch off what the libraries say that nobody can act on: bars for every saved file, and two warnings.
+
+    PEFT 0.21 writes a card without metadata and asks transformers 5.23 for an attribute that it calls deprecated.
+    """
     import datasets
     import transformers
 
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
+    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 _SHOWN = MappingProxyType(

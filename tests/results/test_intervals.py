@@ -25,13 +25,18 @@ def test_a_share_has_its_wilson_interval(hits: int, count: int, low: float, high
     assert (score.low, score.high) == (pytest.approx(low, abs=1e-5), pytest.approx(high, abs=1e-5))
 
 
-def test_a_mean_has_its_normal_interval() -> None:
-    score = score_mean(np.array([1.0, 2.0, 3.0, 4.0]))  # variance 5/3, so 1.96 √(5/3) / 2 on each side
-    assert score.value == 2.5
-    assert (score.low, score.high) == (
-        pytest.approx(2.5 - 1.265175, abs=1e-5),
-        pytest.approx(2.5 + 1.265175, abs=1e-5),
-    )
+def test_a_mean_of_many_rows_has_its_normal_interval() -> None:
+    values = np.random.default_rng(5).normal(2.0, 1.0, 4000)
+    score = score_mean(values)
+    half = 1.96 * values.std(ddof=1) / 4000**0.5
+    assert score.value == pytest.approx(values.mean())
+    assert score.low == pytest.approx(values.mean() - half, abs=0.1 * half)
+    assert score.high == pytest.approx(values.mean() + half, abs=0.1 * half)
+
+
+def test_the_interval_of_a_skewed_loss_does_not_reach_below_zero() -> None:
+    score = score_mean(np.array([0.0] * 39 + [4.0]))  # normal: 0.1 - 0.196
+    assert score.low is not None and 0 <= score.low < 0.1 < (score.high or 0)
 
 
 def test_the_mean_of_one_row_has_no_interval() -> None:
