@@ -5,6 +5,7 @@ accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in output_dir")
     folder.add_argument("--overwrite", action="store_true", help="delete the run that stands in output_dir")
     options = parser.parse_intermixed_args(argv)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         from hf_tune.recipe.reader import load_recipe

@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peft
@@ -106,3 +107,18 @@ def test_an_adapter_without_its_base_names_it(finished_run: Path, tmp_path: Path
     peft.LoraConfig(base_model_name_or_path=str(tmp_path / "gone")).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"the adapter's base '.*gone' cannot be loaded"):
         load_finetuned(tmp_path)
+
+
+def test_a_run_loads_from_its_hub_id(finished_run: Path, hub_server_class: Any, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    script = "from hf_tune import load_finetuned; print(load_finetuned('owner/run').predict(['a.png'])[0].label)"
+    PIL.Image.new("RGB", (24, 20), (250, 20, 20)).save(tmp_path / "a.png")
+    with hub_server_class({("models", "owner/run"): finished_run}) as hub:
+        env = hub.environment(tmp_path / "cache")
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip() == load_finetuned(finished_run).predict([tmp_path / "a.png"])[0].label
+    assert not any("checkpoint-" in request for request in hub.requests if request.startswith("GET /owner"))

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(describe_verbs(verbs))
         return 0
     verb, *rest = arguments
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     if verb not in verbs:
         print(f"hf-tune: no verb {verb!r}; known: {', '.join(verbs)}", file=sys.stderr)
         return 2
