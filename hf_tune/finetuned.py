@@ -65,7 +65,7 @@ class Finetuned:
             rows = range(start, min(start + batch_size, len(examples)))
             batch = self.task.collate([self.task.encode(examples[row], self.encoder) for row in rows])
             batch = {name: value.to(device) for name, value in batch.items()}
-            yield self.model(**self.task.to_inputs(batch, self.encoder)), batch
+            yield self.model(**self.task.build_inputs(batch, self.encoder, self.model)), batch
 
 
 def load_finetuned(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> Finetuned:
@@ -116,13 +116,14 @@ def _load_adapter(folder: Path, task: Task) -> Any:
     import transformers
     from peft import PeftConfig, PeftModel
 
+    # In float32: PEFT 0.21 would round the trained head to the base's half precision.
     adapter = PeftConfig.from_pretrained(folder)
     try:
         base = getattr(transformers, task.auto_model).from_pretrained(
             adapter.base_model_name_or_path,
             revision=adapter.revision,
             config=transformers.AutoConfig.from_pretrained(folder),
-            dtype="auto",
+            dtype=torch.float32,
             ignore_mismatched_sizes=True,
         )
     except OSError as error:

@@ -67,8 +67,10 @@ def finish_run(
     if not trainer.is_world_process_zero():
         return {}
     folder = recipe.output_dir
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    # Without the wrapper that runs forward under autocast: the proof compares in float32.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     _save(model, loaded.processor, folder)
+    model.float()  # what follows reads and compares in float32
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
     results = _describe(recipe, loaded, splits, trainer, trained) | {"splits": scores}
     split, _ = reported_split(results)
@@ -161,7 +163,7 @@ def _save_reference(finetuned: Finetuned, splits: Splits, kept: Kept, trainer: A
         for start in range(0, len(rows), size)
     )
     features = reference.read_features(
-        finetuned.model, cut, batches, lambda batch: task.to_inputs(batch, finetuned.encoder)
+        finetuned.model, cut, batches, lambda batch: task.build_inputs(batch, finetuned.encoder, finetuned.model)
     )
     statistics = [task.input_statistics(splits.validation[row]) for row in rows]
     log_probabilities = kept.get("log_probabilities")

@@ -124,3 +124,9 @@ class Task:
     """PEFT's word for this task; None where PEFT has none."""
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments that the task cannot do without."""
+
+    def build_inputs(self, batch: Batch, processor: Any, model: Any) -> Batch:
+        """Return `to_inputs` in the precision of the model's first weights: half precision takes no float32."""
+        dtype = next(model.parameters()).dtype
+        inputs = self.to_inputs(batch, processor)
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in inputs.items()}

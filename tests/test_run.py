@@ -80,6 +80,15 @@ def test_lora_with_trained_batch_norm_saves_the_statistics_that_moved(
     assert results["proof"]["passed"] and results["batch_norm"] == "trained"
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_half_precision_base_trains_and_reloads(
+    method: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]
+) -> None:
+    overrides = ["model.dtype=bfloat16", f"peft={method}", "training.bf16=true"]
+    results = finetune(load_recipe(write_recipe(tiny_checkpoints["resnet"]), overrides))
+    assert results["proof"]["passed"]
+
+
 def test_plain_transformers_and_timm_load_a_full_timm_model(
     write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
 ) -> None:

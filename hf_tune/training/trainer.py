@@ -86,10 +86,12 @@ class FineTuneTrainer(Trainer):
         """Return the loss of a micro-batch, scaled so that those of a step add up to the mean over its rows."""
         draws = self.data.make_draws(self.args.seed, int(inputs["epoch"][0]), inputs["row"].cpu().numpy())
         batch = self.task.augment(inputs, self.data.preprocess, draws)
-        outputs = model(**self.task.to_inputs(batch, self.encoder))
+        outputs = model(**self.task.build_inputs(batch, self.encoder, model))
         losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
         self._add_train_scores({**self.task.row_scores(outputs, batch), "mean_loss": losses})
-        loss = losses.sum() / (len(losses) if num_items_in_batch is None else num_items_in_batch)
+        # With DataParallel the count comes as one share per device.
+        count = len(losses) if num_items_in_batch is None else torch.as_tensor(num_items_in_batch).sum()
+        loss = losses.sum() / count
         if num_items_in_batch is not None and self.args.average_tokens_across_devices:
             loss = loss * self.accelerator.num_processes  # DDP averages over processes what is a sum here
         return (loss, outputs) if return_outputs else loss
@@ -100,7 +102,7 @@ class FineTuneTrainer(Trainer):
         """Return what the task keeps of each row, with the row's own loss: no mean of means over batches."""
         batch = self._prepare_inputs(inputs)
         with torch.inference_mode(), self.compute_loss_context_manager():
-            outputs = model(**self.task.to_inputs(batch, self.encoder))
+            outputs = model(**self.task.build_inputs(batch, self.encoder, model))
             losses = self.task.loss(outputs, batch, 0.0)
             kept = self.task.keep_per_row(outputs, batch)
         kept = {**kept, "loss": losses, "labels": batch["labels"], "row": batch["row"]}
