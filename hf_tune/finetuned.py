@@ -116,17 +116,16 @@ def _load_adapter(folder: Path, task: Task) -> Any:
     import transformers
     from peft import PeftConfig, PeftModel
 
-    # In float32: PEFT 0.21 would round the trained head to the base's half precision.
     adapter = PeftConfig.from_pretrained(folder)
     try:
         base = getattr(transformers, task.auto_model).from_pretrained(
             adapter.base_model_name_or_path,
             revision=adapter.revision,
             config=transformers.AutoConfig.from_pretrained(folder),
-            dtype=torch.float32,
+            dtype="auto",  # as config.json says: the precision that the base had in training
             ignore_mismatched_sizes=True,
         )
     except OSError as error:
         problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
         raise InputError(problem, "it must be at the same place, or on the Hub") from None
-    return PeftModel.from_pretrained(base, folder)
+    return PeftModel.from_pretrained(base.float(), folder)  # PEFT 0.21 would round the head to half precision
