@@ -27,19 +27,25 @@ from hf_tune.task import Kept, LoadedModel, Scored, Task
 logger = logging.getLogger(__name__)
 
 
-def save_recipe(recipe: Recipe, folder: Path) -> str:
-    """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text."""
+def save_recipe(recipe: Recipe, folder: Path, revision: str | None = None) -> str:
+    """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text.
+
+    `revision` is the commit of the checkpoint: with it the recipe repeats the run when the Hub has moved on.
+    """
     import io
 
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
-    YAML().dump(_in_order(recipe.values), stream)
+    values = _in_order(recipe.values)
+    if revision is not None:
+        values["model"] = {**values["model"], "revision": revision}
+    YAML().dump(values, stream)
     (folder / "recipe.yaml").write_text(stream.getvalue(), encoding="utf-8")
     loader, colon, _ = str(recipe.data.load["path"]).partition(":")
-    for module_name in ([loader] if colon and "/" not in loader else []) + (
-        [recipe.task] if "." in recipe.task else []
-    ):
-        _copy_module(module_name, recipe.folder.resolve(), folder)
+    own_modules = [loader] if colon and "/" not in loader else []
+    own_modules += [recipe.task] if "." in recipe.task else []
+    for name in own_modules:
+        _copy_module(name, recipe.folder.resolve(), folder)
     return stream.getvalue()
 
 

@@ -78,7 +78,8 @@ def test_the_classic_recipe_runs_verbatim_for_a_few_steps(method: str, hub: Any,
     finally:
         hub.repos.update(repos)
     assert results["proof"]["passed"] and results["method"] == method and results["steps"] == 2
-    assert results["base"]["revision"] and results["data"]["rows"] == {"train": 90, "validation": 10, "test": 20}
+    assert f"revision: {results['base']['revision']}" in (tmp_path / "run" / "recipe.yaml").read_text()
+    assert results["data"]["rows"] == {"train": 90, "validation": 10, "test": 20}
 
 
 @pytest.mark.slow
