@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.adapter.peft_registration import register_with_peft
+
 
 if TYPE_CHECKING:
     from hf_tune.finetuned import load_finetuned as load_finetuned
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from hf_tune.run import finetune as finetune
 
 __all__ = ["Recipe", "RecipeError", "finetune", "load_finetuned", "load_recipe"]
+
+register_with_peft()
 
 _HOMES = (
     ("Recipe", "hf_tune.recipe.schema"),

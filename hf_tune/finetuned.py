@@ -11,7 +11,7 @@ import torch
 
 from hf_tune.input_error import InputError
 from hf_tune.recipe.source import read_yaml
-from hf_tune.task import Batch, Example, Kept, Task
+from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.tasks import get_task
 
 
@@ -25,6 +25,7 @@ class Finetuned:
     encoder: Any
     """The processor as the task uses it."""
     label_names: tuple[str, ...]
+    problem_type: str = SINGLE_LABEL
 
     @property
     def processor(self) -> Any:
@@ -51,7 +52,7 @@ class Finetuned:
         """Return what the task keeps of each raw example, and its labels where it has some."""
         parts: list[dict[str, np.ndarray]] = []
         for outputs, batch in self.run_batches(examples, batch_size):
-            kept = self.task.keep_per_row(outputs, batch)
+            kept = self.task.keep_per_row(outputs, batch, self.problem_type)
             kept |= {"labels": batch["labels"]} if "labels" in batch else {}
             parts.append({name: value.cpu().numpy() for name, value in kept.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -63,7 +64,7 @@ class Finetuned:
         device = next(self.model.parameters()).device
         for start in range(0, len(examples), batch_size):
             rows = range(start, min(start + batch_size, len(examples)))
-            batch = self.task.collate([self.task.encode(examples[row], self.encoder) for row in rows])
+            batch = self.task.collate([self.task.encode(examples[row], self.encoder) for row in rows], self.encoder)
             batch = {name: value.to(device) for name, value in batch.items()}
             yield self.model(**self.task.build_inputs(batch, self.encoder, self.model)), batch
 
@@ -86,6 +87,7 @@ def load_finetuned(name: str | Path, revision: str | None = None, device: str | 
         model=model,
         encoder=task.load_processor(folder),
         label_names=tuple(labels[number] for number in range(len(labels))),
+        problem_type=getattr(model.config, "problem_type", None) or SINGLE_LABEL,
     )
 
 

@@ -20,6 +20,7 @@ from hf_tune.hub.card import reported_split, save_card
 from hf_tune.model.checkpoint import save_config, save_model
 from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
+from hf_tune.recipe.source import BLOCKS
 from hf_tune.results import record, reference
 from hf_tune.task import Kept, LoadedModel, Scored, Task
 
@@ -82,7 +83,13 @@ def finish_run(
     split, _ = reported_split(results)
     results["baseline"] = task.baseline(splits.train.get_labels(), kept[split], splits.label_names)
     results["details"] = task.details(kept[split], splits.label_names)
-    finetuned = Finetuned(task=task, model=model, encoder=loaded.processor, label_names=splits.label_names)
+    finetuned = Finetuned(
+        task=task,
+        model=model,
+        encoder=loaded.processor,
+        label_names=splits.label_names,
+        problem_type=splits.problem_type,
+    )
     _save_reference(finetuned, splits, kept["validation"], trainer, folder)
     proof = prove(finetuned, folder, splits.test or splits.validation)
     results["proof"] = asdict(proof)
@@ -128,6 +135,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
     return {
         "task": recipe.task,
         "pipeline_tag": trainer.task.pipeline_tag,
+        "problem_type": splits.problem_type,
         "method": name_method(recipe.peft),
         "cost": {
             "train_seconds": trained.metrics["train_runtime"],
@@ -165,7 +173,7 @@ def _save_reference(finetuned: Finetuned, splits: Splits, kept: Kept, trainer: A
     cut = task.feature_cut(finetuned.model, len(finetuned.label_names))
     size = trainer.args.eval_batch_size
     batches = (
-        task.collate([trainer.data.validation[row] for row in rows[start : start + size]])
+        task.collate([trainer.data.validation[row] for row in rows[start : start + size]], finetuned.encoder)
         for start in range(0, len(rows), size)
     )
     features = reference.read_features(
@@ -191,9 +199,11 @@ def _save_pages(
         "recipe": (folder / "recipe.yaml").read_text(encoding="utf-8"),
         "section": task.card_section(results),
         "plots": task.plots(scored, folder / "plots"),
-        "notes": splits.notes,
+        "notes": trainer.data.notes,
         "labels": splits.label_names,
         "pipeline_tag": task.pipeline_tag,
+        "sample": task.sample,
+        "auto_processor": task.auto_processor,
         "auto_model": task.auto_model,
     }
     save_card(results, recipe.card, facts, folder)
@@ -213,5 +223,4 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
 
 def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the blocks in the order that recipes have."""
-    order = ("task", "model", "data", "preprocess", "peft", "batch_norm", "early_stopping", "training", "card")
-    return {name: values[name] for name in order if values.get(name) is not None}
+    return {name: values[name] for name in BLOCKS if values.get(name) is not None}

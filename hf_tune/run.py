@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
     """Run every step of a recipe and return what it measured; raises `InputError` before anything is written."""
+    from dataclasses import replace
+
     from transformers import set_seed
 
     from hf_tune.adapter.attach import attach_adapter
@@ -35,9 +37,10 @@ def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) ->
         check_folder(recipe.output_dir, resume, overwrite, needed=recipe.folder)
     set_seed(recipe.training.get("seed", 42))
     with recipe.blame("data"):
-        splits = load_splits(recipe.data, task.columns, task.label_role)
+        splits = load_splits(recipe.data, task, recipe.model.problem_type)
     with recipe.blame("model"):
-        loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
+        source = replace(recipe.model, problem_type=splits.problem_type)
+        loaded = task.load_model(source, recipe.preprocess, splits.label_names)
     with recipe.blame("peft"):
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
     trainer = build_trainer(recipe, task, loaded, model, splits, overwrite)

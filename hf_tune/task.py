@@ -6,7 +6,7 @@ A member that is missing fails when the task is imported; a wrong signature fail
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -18,6 +18,13 @@ Batch: TypeAlias = dict[str, torch.Tensor]
 """Tensors whose first axis is the row."""
 Kept: TypeAlias = Mapping[str, np.ndarray]
 """What evaluation keeps of every row of a split, in data-set order."""
+
+
+ProblemType: TypeAlias = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What a label is, in transformers' words (`config.problem_type`)."""
+SINGLE_LABEL: ProblemType = "single_label_classification"
+MULTI_LABEL: ProblemType = "multi_label_classification"
+REGRESSION: ProblemType = "regression"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +67,11 @@ class Scored:
     """The Trainer's log events."""
 
 
+def _say_nothing(encoded: Any, model: Any) -> list[str]:
+    """Stand for a task whose encoded rows need no word."""
+    return []
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """One kind of problem."""
@@ -78,24 +90,24 @@ class Task:
     """Raise `InputError` where a raw example cannot be read; cheaper than `encode`."""
     encode: Callable[[Example, Any], Example]
     """(raw example, processor) → tensors of one row, without randomness."""
-    collate: Callable[[Sequence[Example]], Batch]
-    """Encoded examples → one batch with the rows' `labels` and `row` (their numbers in the split)."""
+    collate: Callable[[Sequence[Example], Any], Batch]
+    """(encoded examples, processor) → one batch with the rows' `labels` and `row` (their numbers in the split)."""
     augment: Callable[[Batch, Any, Any], Batch]
     """(training batch, `preprocess:` block, draws) → the batch changed by those draws."""
     to_inputs: Callable[[Batch, Any], Batch]
     """(batch, processor) → the keyword arguments of the model's forward."""
     loss: Callable[[Any, Batch, float], torch.Tensor]
     """(model output, batch, label smoothing) → loss of each row, shape (rows,), float32."""
-    keep_per_row: Callable[[Any, Batch], Batch]
-    """(model output, batch) → what evaluation keeps of each row; first axis is the row."""
+    keep_per_row: Callable[[Any, Batch, str], Batch]
+    """(model output, batch, problem type) → what evaluation keeps of each row; first axis is the row."""
     row_scores: Callable[[Any, Batch], Batch]
     """(model output, batch) → scores that are means over rows, for the training batches, shape (rows,)."""
-    metric_names: Sequence[str]
-    """Every name that `metrics` reports."""
+    metric_names: Mapping[ProblemType, Sequence[str]]
+    """Problem type → every name that `metrics` reports for it; the task has no other problem types."""
     metrics: Callable[[Kept, Sequence[str]], Mapping[str, Score]]
     """(kept rows of a split, label names) → metric name → score with interval."""
     baseline: Callable[[Kept, Kept, Sequence[str]], Mapping[str, Any]]
-    """(kept training labels, kept rows, label names) → what guessing without looking would score."""
+    """(kept training labels, kept rows, label names) → what guessing without looking scores: name, metric, value."""
     decode: Callable[[Kept, Sequence[str]], list[Any]]
     """(kept rows, label names) → what `predict` returns."""
     prediction_columns: Callable[[Kept, Sequence[str]], Mapping[str, Any]]
@@ -116,14 +128,30 @@ class Task:
     """The Hub's word for this task."""
     auto_model: str
     """The transformers auto class that loads a full model of this task."""
+    auto_processor: str
+    """The transformers auto class that loads the processor beside a saved model."""
+    sample: str
+    """Python expression of one input, for the snippets of the card."""
     input_patterns: Sequence[str] = ()
-    """Glob patterns of the files in a folder that `predict` reads."""
+    """Glob patterns of the files in a folder that `predict` reads; none where inputs are texts."""
+    optional_columns: Sequence[str] = ()
+    """Roles that a data set may lack."""
+    encode_rows: Callable[[Sequence[Example], Any], Mapping[str, Sequence[Any]]] | None = None
+    """(raw examples, processor) → columns, for inputs of another length in every row, encoded many at a time and
+    cached on disk; the processor has a `fingerprint()`. None: rows are encoded one by one and kept in memory."""
+    describe_encoded: Callable[[Any, Any], list[str]] = _say_nothing
+    """(encoded split, model) → what a reader has to know; raises `InputError` for rows that the model cannot take."""
     label_role: str | None = "label"
     """The role whose values are classes; None where the task has none."""
     peft_task_type: str | None = None
     """PEFT's word for this task; None where PEFT has none."""
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments that the task cannot do without."""
+
+    @property
+    def problem_types(self) -> tuple[ProblemType, ...]:
+        """Return the kinds of labels that the task has."""
+        return tuple(self.metric_names)
 
     def build_inputs(self, batch: Batch, processor: Any, model: Any) -> Batch:
         """Return `to_inputs` in the precision of the model's first weights: half precision takes no float32."""

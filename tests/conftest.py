@@ -1,4 +1,4 @@
-"""Fixtures shared by the whole suite: tiny pictures, tiny checkpoints, recipes written to a temporary folder."""
+"""Fixtures shared by the whole suite: tiny pictures and texts, tiny checkpoints, recipes in a temporary folder."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -69,6 +69,67 @@ def load(rows=24, classes=3):
     return datasets.DatasetDict({"train": build(rows), "validation": build(9), "test": build(11)})
 '''
 
+TINY_TEXT_RECIPE = """\
+task: text_classification
+
+model:
+  pretrained_model_name_or_path: {model}
+
+data:
+  load:
+    path: tiny_texts:load
+
+peft: full
+
+training:
+  output_dir: {output}
+  per_device_train_batch_size: 8
+  num_train_epochs: 1
+  learning_rate: 1e-2
+  seed: 0
+  use_cpu: true
+"""
+
+TEXT_LOADER = '''\
+"""Texts whose every third word or so names their colour: what a network learns in a few steps."""
+
+import datasets
+import numpy as np
+
+WORDS = {
+    "red": ("rose", "brick", "cherry", "ruby"),
+    "green": ("leaf", "grass", "moss", "fern"),
+    "blue": ("sky", "sea", "ocean", "sapphire"),
+}
+FILL = ("the", "a", "old", "small", "near", "by", "is", "on")
+
+
+def load(rows=24, kind="class"):
+    """Return train, validation and test; `kind` of label: `class`, `set` (any of the colours) or `number`."""
+    random = np.random.default_rng(0)
+
+    def write(colours):
+        words = [str(random.choice(WORDS[colour])) for colour in colours for _ in range(2)]
+        words += [str(word) for word in random.choice(FILL, random.integers(1, 9))]
+        return " ".join(random.permutation(words).tolist())
+
+    def label(colours):
+        if kind == "set":
+            return sorted(colours)
+        return colours[0] if kind == "class" else len(colours) + 0.5
+
+    def build(count):
+        if kind == "class":
+            chosen = [[list(WORDS)[number % 3]] for number in range(count)]
+        else:
+            chosen = [list(WORDS)[: 1 + number % 3][:: 1 - 2 * (number % 2)] for number in range(count)]
+        return datasets.Dataset.from_dict(
+            {"text": [write(each) for each in chosen], "label": [label(each) for each in chosen]}
+        )
+
+    return datasets.DatasetDict({"train": build(rows), "validation": build(9), "test": build(11)})
+'''
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -116,6 +177,43 @@ def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     return {name: str(folder / name) for name in ("resnet", "vit", "timm")}
 
 
+@pytest.fixture(scope="session")
+def tiny_text_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return folders of tiny random networks without a classifier: bert, distilbert, roberta, gpt2, llama, t5.
+
+    Each has a fast tokenizer with the special tokens of its family; those of gpt2 and llama have none for padding.
+    """
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("text_checkpoints")
+    wide = {"initializer_range": 0.25}  # with the usual 0.02 networks this small hardly look at their inputs
+    bert = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, **wide}
+    small = {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32, **wide}
+    llama = {**bert, "num_key_value_heads": 1, "max_position_embeddings": 64}
+    t5 = {"d_model": 16, "num_layers": 2, "num_heads": 2, "d_ff": 32, "d_kv": 8, "decoder_start_token_id": 0}
+    sizes: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "bert": ("BertConfig", "BertModel", {**bert, "max_position_embeddings": 64}),
+        "distilbert": ("DistilBertConfig", "DistilBertModel", {**small, "max_position_embeddings": 64}),
+        "roberta": ("RobertaConfig", "RobertaModel", {**bert, "max_position_embeddings": 66, "type_vocab_size": 1}),
+        "gpt2": ("GPT2Config", "GPT2Model", {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64, **wide}),
+        "llama": ("LlamaConfig", "LlamaForCausalLM", llama),
+        "t5": ("T5Config", "T5ForConditionalGeneration", t5),
+    }
+    for name, (config_class, model_class, size) in sizes.items():
+        tokenizer = _train_tokenizer(name)
+        tokenizer.save_pretrained(folder / name)
+        special = {
+            each: number
+            for each in ("pad_token_id", "bos_token_id", "eos_token_id")
+            if (number := getattr(tokenizer, each)) is not None
+        }
+        config = getattr(transformers, config_class)(vocab_size=180, **special, **size)
+        getattr(transformers, model_class)(config).save_pretrained(folder / name)
+    return {name: str(folder / name) for name in sizes}
+
+
 @pytest.fixture
 def write_recipe(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Return a function that writes a tiny recipe, with its loader beside it, and returns its path.
@@ -140,6 +238,28 @@ def write_recipe(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     import sys
 
     sys.modules.pop("tiny_pictures", None)
+
+
+@pytest.fixture
+def write_text_recipe(tmp_path: Path, tiny_text_checkpoints: dict[str, str]) -> Iterator[Callable[..., Path]]:
+    """Return a function that writes a tiny text recipe, with its loader beside it, and returns its path.
+
+    `replace` pairs change the text; `model` is a name of `tiny_text_checkpoints` or a folder.
+    """
+
+    def write(model: str = "bert", replace: tuple[tuple[str, str], ...] = ()) -> Path:
+        text = TINY_TEXT_RECIPE.format(model=tiny_text_checkpoints.get(model, model), output=tmp_path / "run")
+        for old, new in replace:
+            assert old in text, f"{old!r} is not in the tiny text recipe"
+            text = text.replace(old, new)
+        (tmp_path / "tiny_texts.py").write_text(TEXT_LOADER)
+        (tmp_path / "recipe.yaml").write_text(text)
+        return tmp_path / "recipe.yaml"
+
+    yield write
+    import sys
+
+    sys.modules.pop("tiny_texts", None)
 
 
 @pytest.fixture(scope="session")
@@ -172,14 +292,53 @@ def pictures() -> list[PIL.Image.Image]:
 
 
 def _move_statistics(model: Any) -> Any:
-    """Give BatchNorm statistics that a fresh model would not have, so that losing them is noticed."""
+    """Give BatchNorm values that a fresh model would not have, so that losing them is noticed."""
     import torch
 
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(layer.running_mean, std=0.2)
             torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)  # timm starts the last one of each block at 0
     return model
+
+
+def _train_tokenizer(family: str) -> Any:
+    """Return a fast tokenizer of at most 180 tokens with the special tokens of a family of networks."""
+    import re
+    import string
+
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    named, frames = {
+        "bert": ("pad [PAD] unk [UNK] cls [CLS] sep [SEP] mask [MASK]", ("[CLS] $A [SEP]", " $B:1 [SEP]:1")),
+        "distilbert": ("pad [PAD] unk [UNK] cls [CLS] sep [SEP] mask [MASK]", ("[CLS] $A [SEP]", " $B [SEP]")),
+        "roberta": ("bos <s> pad <pad> eos </s> unk <unk>", ("<s> $A </s>", " </s> $B </s>")),
+        "gpt2": ("bos <|endoftext|> eos <|endoftext|>", None),
+        "llama": ("unk <unk> bos <s> eos </s>", ("<s> $A", " $B")),
+        "t5": ("pad <pad> eos </s> unk <unk>", ("$A </s>", " $B </s>")),
+    }[family]
+    parts = named.split()
+    special = {f"{name}_token": token for name, token in zip(parts[::2], parts[1::2], strict=True)}
+    own = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token=special.get("unk_token")))
+    own.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    own.decoder = tokenizers.decoders.ByteLevel()
+    tokens = list(dict.fromkeys(special.values()))
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=180, special_tokens=tokens, initial_alphabet=list(string.printable[:94]), show_progress=False
+    )
+    words = re.findall('"([a-z]+)"', TEXT_LOADER)
+    own.train_from_iterator([" ".join(words), " ".join(reversed(words))], trainer)
+    if frames:
+        own.post_processor = tokenizers.processors.TemplateProcessing(
+            single=frames[0],
+            pair=frames[0] + frames[1],
+            special_tokens=[(each, own.token_to_id(each)) for each in tokens],
+        )
+    inputs = ["input_ids", "attention_mask"]
+    inputs[1:1] = ["token_type_ids"] if family == "bert" else []
+    return PreTrainedTokenizerFast(tokenizer_object=own, model_input_names=inputs, **special)
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 
-FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
-INFO = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/revision/([^/]+))?")
-TREE = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/([^/]+)(?:/(.+))?")
-PATHS = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)/paths-info/([^/]+)")
+FILE = re.compile(r"/(?:(datasets)/)?([^/]+/[^/]+)/resolve/(refs/convert/[^/]+|[^/]+)/(.+)")
+INFO = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+?)(?:/revision/(refs/convert/[^/]+|[^/]+))?")
+TREE = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)/tree/(refs/convert/[^/]+|[^/]+)(?:/(.+))?")
+PATHS = re.compile(r"/api/(models|datasets)/([^/]+/[^/]+)/paths-info/(refs/convert/[^/]+|[^/]+)")
 
 
 class HubServer:
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         folder = self._folder(kind, repo)
         if folder is None:
             return
-        if revision not in (None, "main", _commit(folder)):
+        if revision not in (None, "main", "refs/convert/parquet", _commit(folder)):
             self._send_json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
             return
         siblings = [{"rfilename": str(file.relative_to(folder))} for file in _files(folder)]

@@ -30,7 +30,7 @@ def build(write_recipe: Callable[..., Path]) -> Callable[..., FineTuneTrainer]:
     def build_tiny(overrides: tuple[str, ...] = (), overwrite: bool = False, spoil: Spoil = lambda s: s) -> Any:
         recipe = load_recipe(write_recipe(), overrides)
         task = get_task(recipe.task)
-        splits = load_splits(recipe.data, task.columns, task.label_role)
+        splits = load_splits(recipe.data, task)
         loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
         return build_trainer(recipe, task, loaded, model, spoil(splits), overwrite)

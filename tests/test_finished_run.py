@@ -52,7 +52,11 @@ def test_the_scores_are_scikit_learns_of_the_predictions(
     assert scores["log_loss"]["value"] == pytest.approx(surprise, rel=1e-4)
     confusion = metrics.confusion_matrix(true, predicted, labels=NAMES)
     assert results["details"]["confusion_matrix"] == confusion.tolist()
-    assert results["baseline"] == {"name": "majority class", "label": "red", "accuracy": pytest.approx(4 / 11)}
+    assert results["baseline"] == {
+        "name": "majority class (red)",
+        "metric": "accuracy",
+        "value": pytest.approx(4 / 11),
+    }
 
 
 def test_the_results_say_how_they_were_made(results: dict[str, Any], finished_run: Path) -> None:

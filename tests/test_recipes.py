@@ -121,3 +121,64 @@ def test_an_unreachable_hub_is_one_sentence_and_exit_code_2(shared: Path, tmp_pa
     assert "recipes/resnet_cifar10.yaml:11: model.pretrained_model_name_or_path" in done.stderr
     assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="session")
+def text_hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class: Any) -> Iterator[Any]:
+    """Serve the text sets in the Hub's layout, with train and validation joined where the Hub has them in one."""
+    import datasets
+
+    folder, data = tmp_path_factory.mktemp("text_hub"), shared / "data"
+
+    def save(name: str, splits: dict[str, Any]) -> None:
+        (folder / name / "data").mkdir(parents=True)
+        for split, rows in splits.items():
+            rows.to_parquet(folder / name / "data" / f"{split}-00000-of-00001.parquet")
+
+    names = ("banking77", "trec6", "sst2", "stsb")
+    banking, trec, sst2, stsb = (datasets.load_dataset(str(data / name)) for name in names)
+    trec = trec.rename_column("label", "coarse_label")
+    for name, rows, rest in (("banking77", banking, "test"), ("trec", trec, "test"), ("sst2", sst2, "validation")):
+        joined = datasets.concatenate_datasets([rows["train"], rows["validation"]])
+        save(name, {"train": joined, rest: rows["test"]})
+    save("stsb", {split: rows.map(lambda row: {"score": row["score"] / 5}) for split, rows in stsb.items()})
+    repos = {
+        ("datasets", "PolyAI/banking77"): folder / "banking77",
+        ("datasets", "CogComp/trec"): folder / "trec",
+        ("datasets", "stanfordnlp/sst2"): folder / "sst2",
+        ("datasets", "sentence-transformers/stsb"): folder / "stsb",
+        ("models", "sentence-transformers/all-MiniLM-L6-v2"): shared / "models" / "all-MiniLM-L6-v2",
+    }
+    with hub_server_class(repos) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "method", "metric"),
+    [
+        ("minilm_banking77", "bottleneck", "accuracy"),
+        ("minilm_trec", "full", "accuracy"),
+        ("minilm_trec", "prefix", "accuracy"),
+        ("minilm_sst2", "lora", "accuracy"),
+        ("minilm_stsb", "full", "spearman"),
+    ],
+)
+def test_the_text_recipes_run_verbatim_for_a_few_steps(
+    recipe: str, method: str, metric: str, text_hub: Any, tmp_path: Path
+) -> None:
+    env = text_hub.environment(tmp_path / "cache")
+    results = launch(f"{recipe}.yaml", "training.max_steps=3", f"peft={method}", env=env, folder=tmp_path / "run")
+    assert results["proof"]["passed"] and results["method"] == method and results["steps"] == 3
+    assert metric in results["splits"]["test"]
+
+
+@pytest.mark.parametrize("recipe", ["minilm_banking77", "minilm_stsb"])
+def test_a_text_recipe_is_checked_without_weights(recipe: str, text_hub: Any, tmp_path: Path) -> None:
+    text_hub.requests.clear()
+    command = [sys.executable, "-m", "hf_tune.commands.check", f"recipes/{recipe}.yaml", "peft=bottleneck"]
+    env = text_hub.environment(tmp_path / "cache")
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "input_ids" in done.stdout and "head_learning_rate=0.01" in done.stdout
+    assert not any("safetensors" in request for request in text_hub.requests)

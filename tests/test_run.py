@@ -236,7 +236,7 @@ def metrics(kept, label_names):
     return {**scores, "rows": Score(value=float(len(kept["labels"])), low=0.0, high=0.0)}
 
 
-NAMES = (*image_classification.TASK.metric_names, "rows")
+NAMES = {kind: (*names, "rows") for kind, names in image_classification.TASK.metric_names.items()}
 TASK = dataclasses.replace(image_classification.TASK, metrics=metrics, metric_names=NAMES)
 """
 

@@ -1,24 +1,20 @@
 """Decide which weights train: full, probe, or any method of PEFT."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 import torch
 
 from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
-from hf_tune.adapter.lora_targets import check_targets, find_lora_targets
+from hf_tune.adapter.method_targets import check_rank, check_targets, find_reason, find_targets
+from hf_tune.adapter.method_words import get_block
 from hf_tune.input_error import InputError
 from hf_tune.task import LoadedModel
 
 
 Method: TypeAlias = str | Mapping[str, Any]
-"""One word of `METHODS`, or the fields of a PEFT config with its `peft_type`."""
+"""One word of `WORDS`, or the fields of a PEFT config with its `peft_type`."""
 BatchNorm: TypeAlias = Literal["frozen", "trained"]
-
-METHODS = ("full", "lora", "probe")
-
-_WORDS = MappingProxyType({"lora": MappingProxyType({"peft_type": "LORA", "r": 8, "lora_alpha": 16})})
 
 
 def attach_adapter(loaded: LoadedModel, method: Method, batch_norm: BatchNorm | None, task_type: str | None) -> Any:
@@ -64,15 +60,21 @@ def _train_only(model: Any, loaded: LoadedModel, choice: BatchNorm) -> None:
 def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_type: str | None) -> Any:
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING, get_peft_model
 
-    block = dict(_WORDS[method] if isinstance(method, str) else method)
+    block = get_block(method)
     peft_type = block.pop("peft_type")
+    reason = find_reason(peft_type, loaded.model, loaded.new_layers)
+    if reason:
+        problem = f"{name_method(method)} does not work on {loaded.model.config.model_type} models"
+        raise InputError(problem, reason)
     check_targets(loaded.model, block, loaded.new_layers)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     if "target_modules" in config_class.__dataclass_fields__ and block.get("target_modules") in (None, "all-linear"):
-        block["target_modules"] = find_lora_targets(loaded.model, loaded.new_layers)
-    whole = set(block.pop("modules_to_save", None) or ()) | loaded.new_layers
+        block |= find_targets(peft_type, block, loaded.model, loaded.new_layers)
+    check_rank(loaded.model, block)
+    whole = _save_whole(loaded, block.pop("modules_to_save", None) or (), task_type)
     if choice == "trained":
         whole |= set(find_batch_norms(loaded.model))  # copied with their statistics into the adapter's file
+    _fill_prompt(block, config_class, loaded.model)
     try:
         config = config_class(
             **block,
@@ -86,3 +88,29 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
         raise InputError(
             f"PEFT cannot attach {peft_type} to this model: {error}", "see the method's config"
         ) from error
+
+
+def _save_whole(loaded: LoadedModel, wanted: Sequence[str], task_type: str | None) -> set[str]:
+    """Return the layers that train and are saved whole.
+
+    With a task type PEFT 0.21 adds the modules `classifier` and `score` itself; a layer inside one of them must not be
+    named beside it, or it is wrapped twice.
+    """
+    whole = set(wanted) | loaded.new_layers
+    outer = {name for name in ("classifier", "score") if task_type and hasattr(loaded.model, name)}
+    return {name for name in whole if not any(name.startswith(f"{each}.") for each in outer)} | outer
+
+
+def _fill_prompt(block: dict[str, Any], config_class: Any, model: Any) -> None:
+    """Give a prompt method its length, and the sizes that PEFT 0.21 does not find in the config of DistilBERT."""
+    if "num_virtual_tokens" in config_class.__dataclass_fields__:
+        block.setdefault("num_virtual_tokens", 16)
+    names = (
+        ("token_dim", "hidden_size"),
+        ("num_layers", "num_hidden_layers"),
+        ("num_attention_heads", "num_attention_heads"),
+    )
+    stored = model.config.to_dict()
+    for name, attribute in names:
+        if name in config_class.__dataclass_fields__ and attribute not in stored and hasattr(model.config, attribute):
+            block.setdefault(name, getattr(model.config, attribute))

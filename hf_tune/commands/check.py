@@ -4,6 +4,7 @@ hf-tune check RECIPE [block.key=value …]
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,11 @@ def _report(recipe: "Recipe") -> None:
     console = Console(highlight=False)
     task = get_task(recipe.task)
     with recipe.blame("data"):
-        splits = load_splits(recipe.data, task.columns, task.label_role)
+        splits = load_splits(recipe.data, task, recipe.model.problem_type)
     with recipe.blame("model"):
-        outline = task.outline_model(recipe.model, recipe.preprocess, splits.label_names)
+        outline = task.outline_model(
+            dataclasses.replace(recipe.model, problem_type=splits.problem_type), recipe.preprocess, splits.label_names
+        )
     with recipe.blame("peft"):
         model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
     console.print(f"[bold]task[/] {recipe.task}   [bold]method[/] {name_method(recipe.peft)}")
@@ -56,6 +59,9 @@ def _report(recipe: "Recipe") -> None:
         _report_example(console, task, outline, splits)
     _report_cost(console, recipe, task, outline, model, splits)
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
+    rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
+    if rates:
+        console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in rates.items()))
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
 
@@ -64,35 +70,54 @@ def _report_data(console: Any, splits: "Splits") -> None:
     import numpy as np
     from rich.table import Table
 
+    from hf_tune.task import REGRESSION
+
     present = {
         name: split
         for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
         if split
     }
+    if splits.problem_type == REGRESSION:
+        for name, split in present.items():
+            quantiles = ", ".join(
+                f"{value:.3g}" for value in np.quantile(split.get_labels()["labels"], [0, 0.25, 0.5, 0.75, 1])
+            )
+            console.print(f"[bold]{name}[/] {len(split)} rows; {splits.label_names[0]}, quartiles: {quantiles}")
+        present = {}
     table = Table(title="data", title_justify="left")
     table.add_column("label")
     for name, split in present.items():
         table.add_column(f"{name} ({len(split)})", justify="right")
     for number, label in list(enumerate(splits.label_names))[:40]:
-        table.add_row(label, *(str(int(np.sum(split.labels == number))) for split in present.values()))
+        counts = (np.sum(_has_label(split.labels, number)) for split in present.values())
+        table.add_row(label, *(str(int(count)) for count in counts))
     if len(splits.label_names) > 40:
         table.add_row(f"… {len(splits.label_names) - 40} more")
-    console.print(table)
+    if present:
+        console.print(table)
     for note in splits.notes:
         console.print(f"- {note}")
+
+
+def _has_label(labels: Any, number: int) -> Any:
+    """Return for each row whether it has this class, or this label among others."""
+    return labels[:, number] > 0 if labels.ndim == 2 else labels == number
 
 
 def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: "Splits") -> None:
     example = splits.train[0]
     encoded = task.encode(example, outline.processor)
-    inputs = task.to_inputs(task.collate([encoded]), outline.processor)
+    inputs = task.to_inputs(task.collate([encoded], outline.processor), outline.processor)
     raw = {
         **task.input_statistics(example),
         **{name: value for name, value in example.items() if isinstance(value, (int, str))},
     }
     console.print("[bold]row 0 of train[/] " + ", ".join(f"{name} {_short(value)}" for name, value in raw.items()))
     for name, value in inputs.items():
-        numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.mean():.2f}"
+        if not value.is_floating_point():
+            console.print(f"  encoded: {name} {tuple(value.shape)} {value[0, :12].tolist()}")
+            continue
+        numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.double().mean():.2f}"
         console.print(f"  encoded: {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}, {numbers}")
     _report_size(console, outline, raw, next(iter(inputs.values())).shape[-1])
 
@@ -122,14 +147,16 @@ def _report_cost(
     limit = training.get("max_steps", -1)
     total_steps = limit if limit > 0 else round(steps * training.get("num_train_epochs", 3))
     trainable, total = count_parameters(model)
-    example = task.collate([task.encode(splits.train[0], outline.processor)])
-    memory = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
+    example = task.collate([task.encode(splits.train[0], outline.processor)], outline.processor)
+    memory, counted = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
+    rest = "" if counted else " without its activations"
     disk = estimate_disk_bytes(
         trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
     console.print(f"[bold]steps[/] {steps} an epoch on one process, {total_steps} in all")
-    console.print(f"[bold]memory[/] about {memory / 2**20:,.0f} MiB for the model, beside the libraries (estimated)")
+    size = f"{memory / 2**20:,.0f} MiB"
+    console.print(f"[bold]memory[/] about {size} for the model{rest}, beside the libraries (estimated)")
     console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")
 
 

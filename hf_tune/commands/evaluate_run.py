@@ -41,7 +41,7 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     finetuned = load_finetuned(run)
     recipe = load_recipe(run / "recipe.yaml")
     with recipe.blame("data"):
-        splits = load_splits(recipe.data, finetuned.task.columns, finetuned.task.label_role)
+        splits = load_splits(recipe.data, finetuned.task, recipe.model.problem_type)
     if splits.label_names != finetuned.label_names:
         problem = f"the data's labels are now {', '.join(splits.label_names)}"
         raise InputError(problem, f"the run was trained on {', '.join(finetuned.label_names)}")

@@ -1,10 +1,11 @@
-"""Predict for files with the model of a run.
+"""Predict for files or texts with the model of a run.
 
-hf-tune predict RUN FILE_FOLDER_OR_GLOB… [--output predictions.csv]
+hf-tune predict RUN FILE_FOLDER_GLOB_OR_TEXT… [--output predictions.csv]
 """
 
 import argparse
 import csv
+import dataclasses
 import glob
 import json
 import sys
@@ -19,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one line per file, or write a table; return 0, or 2 where an input is wrong."""
     parser = argparse.ArgumentParser(prog="hf-tune predict", description=__doc__.partition("\n")[0])
     parser.add_argument("run", help="output_dir of a run, or a Hub id")
-    parser.add_argument("inputs", nargs="+", help="files, folders or globs")
+    parser.add_argument("inputs", nargs="+", help="files, folders, globs; or texts, files of lines, -")
     parser.add_argument("--output", type=Path, help="write here instead: .csv or .json")
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args(argv)
@@ -35,12 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.batch_size < 1:
             raise InputError(f"--batch-size {options.batch_size} is out of range", "it must be at least 1")
         finetuned = load_finetuned(options.run)
-        files = find_files(options.inputs, finetuned.task.input_patterns)
-        predictions = finetuned.predict(files, options.batch_size)
+        patterns = finetuned.task.input_patterns
+        inputs = find_files(options.inputs, patterns) if patterns else read_texts(options.inputs)
+        predictions = finetuned.predict(inputs, options.batch_size)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    _write(files, predictions, options.output)
+    _write(inputs, predictions, options.output)
     return 0
 
 
@@ -67,22 +69,28 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return files
 
 
-def _write(files: Sequence[str], predictions: Sequence[Any], output: Path | None) -> None:
+def read_texts(inputs: Sequence[str]) -> list[Any]:
+    """Return the texts of arguments: `-` is standard input, a file stands for its lines, anything else for itself.
+
+    A tab between two texts makes them a pair.
+    """
+    lines: list[str] = []
+    for name in inputs:
+        if name == "-":
+            lines += sys.stdin.read().splitlines()
+        elif "\n" not in name and len(name) < 255 and Path(name).is_file():
+            lines += Path(name).read_text(encoding="utf-8").splitlines()
+        else:
+            lines.append(name)
+    return [tuple(line.split("\t")) if line.count("\t") == 1 else line for line in lines]
+
+
+def _write(inputs: Sequence[Any], predictions: Sequence[Any], output: Path | None) -> None:
     if output is None:
-        for file, each in zip(files, predictions, strict=True):
-            others = sorted(each.scores.items(), key=lambda item: -item[1])[1:3]
-            rest = ", ".join(f"{label} {score:.3f}" for label, score in others)
-            print(f"{file}: {each.label} {each.score:.3f}" + (f"   (then {rest})" if rest else ""))
+        for each, prediction in zip(inputs, predictions, strict=True):
+            print(f"{' | '.join(each) if isinstance(each, tuple) else each}: {_describe(prediction)}")
         return
-    rows = [
-        {
-            "file": file,
-            "label": each.label,
-            "score": each.score,
-            **{f"score of {name}": value for name, value in each.scores.items()},
-        }
-        for file, each in zip(files, predictions, strict=True)
-    ]
+    rows = [{"input": each, **_as_row(prediction)} for each, prediction in zip(inputs, predictions, strict=True)]
     if output.suffix == ".json":
         output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         return
@@ -90,6 +98,25 @@ def _write(files: Sequence[str], predictions: Sequence[Any], output: Path | None
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _describe(prediction: Any) -> str:
+    """Return one line: the answer first, then what is next likely."""
+    fields = dataclasses.asdict(prediction)
+    if "value" in fields:
+        return f"{prediction.value:.4f}"
+    scores = sorted(prediction.scores.items(), key=lambda item: -item[1])
+    if "labels" in fields:
+        return ", ".join(f"{name} {score:.3f}" for name, score in scores if name in prediction.labels) or "no label"
+    rest = ", ".join(f"{name} {score:.3f}" for name, score in scores[1:3])
+    return f"{prediction.label} {prediction.score:.3f}" + (f"   (then {rest})" if rest else "")
+
+
+def _as_row(prediction: Any) -> dict[str, Any]:
+    fields = dataclasses.asdict(prediction)
+    scores = fields.pop("scores", {})
+    fields = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+    return fields | {f"score of {name}": value for name, value in scores.items()}
 
 
 if __name__ == "__main__":

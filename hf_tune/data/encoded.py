@@ -1,5 +1,6 @@
 """A split as model inputs: encoded once, kept in memory where it fits; a bad row is found before training."""
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +9,24 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from hf_tune.data.mapped import MappedSplit
 from hf_tune.data.splits import Split
 from hf_tune.input_error import InputError
-from hf_tune.task import Example
+from hf_tune.task import Example, Task
 
 
 CACHE_BYTES = 2 * 2**30
+
+
+def encode_split(split: Split, task: Task, processor: Any) -> "EncodedSplit | MappedSplit":
+    """Return a split as model inputs; raises `InputError` for a row that cannot be read."""
+    if task.encode_rows is None:
+        return EncodedSplit(split, functools.partial(_encode, task, processor), task.check_example)
+    return MappedSplit(split, task, processor)
+
+
+def _encode(task: Task, processor: Any, example: Example) -> Example:
+    return task.encode(example, processor)
 
 
 class EncodedSplit(Dataset):

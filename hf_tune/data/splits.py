@@ -11,9 +11,10 @@ from typing import Any
 import datasets
 import numpy as np
 
-from hf_tune.data.labels import cut_stratified, read_labels
+from hf_tune.data.label_kinds import find_problem_type, read_label_column
+from hf_tune.data.labels import cut_stratified
 from hf_tune.input_error import InputError
-from hf_tune.task import Example, Kept
+from hf_tune.task import SINGLE_LABEL, Example, Kept, ProblemType, Task
 
 
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -60,7 +61,7 @@ class Split:
     """One column per role but the label; pictures are left encoded."""
     label_role: str | None = None
     labels: np.ndarray | None = None
-    """Class numbers, int64, shape (rows,); None where the task has no classes."""
+    """Class numbers, int64, shape (rows,); numbers, float32; or 0 and 1, float32, shape (rows, labels); or None."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -70,11 +71,11 @@ class Split:
         """Return one raw example: role → value."""
         example = dict(self.rows[row])
         if self.label_role is not None and self.labels is not None:
-            example[self.label_role] = int(self.labels[row])
+            example[self.label_role] = self.labels[row].tolist()
         return example
 
     def get_labels(self) -> Kept:
-        """Return the class numbers under the name `labels`; nothing where the task has no classes."""
+        """Return the labels under the name `labels`; nothing where the task has none."""
         return {} if self.labels is None else {"labels": self.labels}
 
     def select(self, indices: Any) -> "Split":
@@ -91,28 +92,32 @@ class Splits:
     validation: Split
     test: Split | None
     label_names: tuple[str, ...]
+    problem_type: ProblemType = SINGLE_LABEL
+    """What a label is, in transformers' words: `single_label_classification`, `multi_label_classification` …"""
     fingerprint: str
     """Changes whenever the content of the loaded data changes."""
     notes: tuple[str, ...] = ()
     """What a reader of the results has to know about how the splits came about."""
 
 
-def load_splits(source: DataSource, roles: Mapping[str, str], label_role: str | None) -> Splits:
-    """Return the splits of a data set, with roles for columns and class numbers for labels.
+def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None = None) -> Splits:
+    """Return the splits of a data set, with the task's roles for columns and numbers for labels.
 
-    Raises `InputError` for data that cannot be loaded, a split or column that is not there, splits that overlap or are
-    empty, and labels that do not fit; the error names row and split.
+    `problem_type` None: what the label column looks like. Raises `InputError` for data that cannot be loaded, a split
+    or column that is not there, splits that overlap or are empty, and labels that do not fit; it names row and split.
     """
     raw = _load(source.load)
     plan = _plan(source.splits, raw)
     parts = {name: _rows(raw, expression, name) for name, expression in plan.items() if isinstance(expression, str)}
     _check_disjoint(raw, {name: plan[name] for name in parts})
+    roles = [role for role in task.columns if role in source.columns or role not in task.optional_columns]
     columns = {role: source.columns.get(role, role) for role in roles}
     for name, rows in parts.items():
         if len(rows) == 0:
             raise InputError(f"split {name!r} ({plan[name]}) has no row", at=("splits", name))
         _check_columns(rows, columns, name)
-    label_names, labels = read_labels(parts, columns[label_role]) if label_role else ((), {})
+    label_role = task.label_role
+    label_names, labels, kind = _read_labels(parts, columns, task, problem_type)
     splits = {
         name: Split(
             name=name, rows=_role_rows(rows, columns, label_role), label_role=label_role, labels=labels.get(name)
@@ -123,10 +128,11 @@ def load_splits(source: DataSource, roles: Mapping[str, str], label_role: str | 
     for name in ("test", "validation"):
         if name in plan and name not in splits:
             fraction = float(plan[name])
-            splits["train"], splits[name] = _cut(splits["train"], fraction, source.splits.seed, label_names, name)
+            strata = label_names if kind == SINGLE_LABEL else ()
+            splits["train"], splits[name] = _cut(splits["train"], fraction, source.splits.seed, strata, name)
+            how = "stratified by label" if strata else "at random"
             notes.append(
-                f"The {name} split was cut from train: {fraction:.0%} of its rows, stratified by label, "
-                f"seed {source.splits.seed}."
+                f"The {name} split was cut from train: {fraction:.0%} of its rows, {how}, seed {source.splits.seed}."
             )
     if "test" not in splits:
         notes.append("There is no test split: one split both chose the checkpoint and is reported.")
@@ -135,9 +141,21 @@ def load_splits(source: DataSource, roles: Mapping[str, str], label_role: str | 
         validation=splits["validation"],
         test=splits.get("test"),
         label_names=tuple(label_names),
+        problem_type=kind,
         fingerprint=_fingerprint(raw),
         notes=tuple(notes),
     )
+
+
+def _read_labels(
+    parts: Mapping[str, datasets.Dataset], columns: Mapping[str, str], task: Task, problem_type: ProblemType | None
+) -> tuple[tuple[str, ...], dict[str, np.ndarray], ProblemType]:
+    """Return label names, the labels of each split, and their kind."""
+    if task.label_role is None:
+        return (), {}, SINGLE_LABEL
+    column = columns[task.label_role]
+    kind = find_problem_type(parts["train"].features[column], problem_type, task.problem_types)
+    return *read_label_column(parts, column, kind), kind
 
 
 def _load(load: Mapping[str, Any]) -> datasets.DatasetDict:
@@ -152,6 +170,8 @@ def _load(load: Mapping[str, Any]) -> datasets.DatasetDict:
 
 
 def _load_dataset(load: Mapping[str, Any]) -> Any:
+    from huggingface_hub import errors
+
     offline = "check the network, or give a local folder"
     try:
         return datasets.load_dataset(**load)
@@ -159,6 +179,10 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
         raise InputError(f"no such data set: {error}", "check the name and your access", at=("load", "path")) from None
     except ConnectionError as error:
         raise InputError(f"{load['path']!r} cannot be reached: {error}", offline, at=("load", "path")) from None
+    except errors.HfHubHTTPError as error:
+        message = str(error).partition("\n")[0]
+        hint = "check `revision`, the name and your access"
+        raise InputError(f"{load['path']!r} cannot be fetched: {message}", hint, at=("load", "path")) from None
     except FileNotFoundError as error:
         place = ("load", "data_files" if "data_files" in load else "path")
         raise InputError(f"not found: {error}", "paths are relative to the folder you start in", at=place) from None
@@ -263,7 +287,8 @@ def _role_rows(rows: datasets.Dataset, columns: Mapping[str, str], label_role: s
 
 
 def _cut(split: Split, fraction: float, seed: int, label_names: Any, name: str) -> tuple[Split, Split]:
-    kept, cut = cut_stratified(len(split), split.labels, fraction, seed, label_names, name)
+    labels = split.labels if label_names else None
+    kept, cut = cut_stratified(len(split), labels, fraction, seed, label_names, name)
     part = split.select(cut)
     return split.select(kept), Split(name=name, rows=part.rows, label_role=part.label_role, labels=part.labels)
 

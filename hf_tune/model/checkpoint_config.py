@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from hf_tune.input_error import InputError
 from hf_tune.model import timm_checkpoint
+from hf_tune.task import ProblemType
 
 
 AT = ("pretrained_model_name_or_path",)
@@ -29,6 +30,9 @@ class ModelSource:
             "token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
             "use_auth_token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
             "trust_remote_code": "hf_tune runs no code from a checkpoint; leave it out",
+            "quantization_config": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
+            "load_in_4bit": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
+            "load_in_8bit": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
             "drop_rate": "write it under `model_args:`, the arguments of timm.create_model",
             "drop_path_rate": "write it under `model_args:`, the arguments of timm.create_model",
         }
@@ -39,6 +43,8 @@ class ModelSource:
     revision: str | None = None
     pretrained: bool = True
     """False: the architecture's own initialisation; a `timm/…` name then needs no network."""
+    problem_type: ProblemType | None = None
+    """What a label is; None: as the label column looks (numbers with a fraction, lists, or anything else)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Stored precision of the weights; from_pretrained's own default follows the file, which may be half precision."""
     attn_implementation: str | None = None

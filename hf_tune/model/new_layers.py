@@ -41,3 +41,9 @@ def start_near_zero(model: Any, parameters: Iterable[str]) -> None:
             torch.nn.init.normal_(parameter, std=NEW_HEAD_STD)
         else:
             torch.nn.init.zeros_(parameter)
+
+
+def find_head(model: Any, num_labels: int) -> str:
+    """Return the name of the last layer with one output per label: its input are the features that it judges by."""
+    sizes = ((name, getattr(layer, "out_features", None)) for name, layer in model.named_modules())
+    return [name for name, size in sizes if size == num_labels][-1]

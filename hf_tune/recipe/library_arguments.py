@@ -71,7 +71,6 @@ _TRAINING_REFUSED = MappingProxyType(
         "prediction_loss_only": _SET_BY_HF_TUNE,
         "eval_do_concat_batches": _SET_BY_HF_TUNE,
         "resume_from_checkpoint": "give `--resume` on the command line",
-        "train_sampling_strategy": "hf_tune shuffles by seed and epoch, so that a run can be repeated; leave it out",
         "push_to_hub": "a push inside the training loop can lose the run; save first, then push",
         "do_train": _UNUSED,
         "do_eval": _UNUSED,
@@ -110,7 +109,11 @@ def accepted_by_training() -> Accepted:
         TrainingArguments,
         ranges=_TRAINING_RANGES,
         refused=_TRAINING_REFUSED,
-        choices={"report_to": _reporters(), "optim": ["adam", *_optimizers()]},
+        choices={
+            "report_to": _reporters(),
+            "train_sampling_strategy": ["random", "group_by_length"],
+            "optim": ["adam", *_optimizers()],
+        },
     )
     required = frozenset({"output_dir"})  # its default, "trainer_output", would mix runs
     return dataclasses.replace(known, required=required)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_tune.input_error import InputError
 from hf_tune.recipe.build import Accepted, Report, build_dataclass, check_block, suggest
 from hf_tune.recipe.overrides import apply_overrides
-from hf_tune.recipe.source import Source, read_yaml
+from hf_tune.recipe.source import BLOCKS, Source, read_yaml
 
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = Accepted(
     owner="a recipe",
-    hints=dict.fromkeys(
-        ("task", "model", "data", "preprocess", "peft", "batch_norm", "early_stopping", "training", "card"), Any
-    ),
+    hints=dict.fromkeys(BLOCKS, Any),
     required=frozenset({"task", "model", "data", "peft", "training"}),
 )
 
@@ -44,12 +42,14 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     if folder not in sys.path:
         sys.path.insert(0, folder)
     # Only now the heavy imports: a broken file is reported without waiting for torch.
+    from hf_tune.adapter.method_words import get_learning_rates
     from hf_tune.data.splits import DataSource
     from hf_tune.model.checkpoint_config import ModelSource
     from hf_tune.recipe.rules import find_broken_rules
     from hf_tune.recipe.schema import Recipe
     from hf_tune.training.arguments import resolve_training
     from hf_tune.training.early_stopping import EarlyStopping
+    from hf_tune.training.objective import Objective, resolve_objective
 
     task = _find_task(values, report)
     model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
@@ -63,12 +63,17 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     stopping = None
     if values.get("early_stopping") is not None:
         stopping = build_dataclass(EarlyStopping, values["early_stopping"], ("early_stopping",), report)
+    objective = None
+    if values.get("objective") is not None:
+        objective = build_dataclass(Objective, values["objective"], ("objective",), report)
     training = _check_training(values, report)
     card = _check_card(values, report)
     if task:
         _check_rules(find_broken_rules, values, task, report)
     report.check()
     assert task is not None and model is not None and data is not None  # for the type checker; report.check() raised
+    resolved = resolve_training(training, stopping, task.training_arguments)
+    objective, resolved = resolve_objective(objective, resolved, get_learning_rates(values["peft"]))
     return Recipe(
         task=values["task"],
         model=model,
@@ -77,7 +82,8 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         peft=values["peft"],
         batch_norm=values.get("batch_norm"),
         early_stopping=stopping,
-        training=resolve_training(training, stopping, task.training_arguments),
+        objective=objective,
+        training=resolved,
         card=card,
         values=values,
         source=source,
@@ -117,13 +123,13 @@ def _check_load(values: Mapping[str, Any], report: Report) -> None:
 
 
 def _check_peft(peft: Any, report: Report) -> None:
-    from hf_tune.adapter.attach import METHODS
+    from hf_tune.adapter.method_words import WORDS
     from hf_tune.recipe.library_arguments import accepted_by_peft, peft_types
 
-    if peft is None or peft in METHODS:
+    if peft is None or (isinstance(peft, str) and peft in WORDS):
         return
     if not isinstance(peft, Mapping):
-        hint = suggest(peft, METHODS) + " or a block with `peft_type:` and its options"
+        hint = suggest(peft, WORDS) + " or a block with `peft_type:` and its options"
         report.add(("peft",), f"{peft!r} is no method", hint)
         return
     peft_type = peft.get("peft_type")

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from hf_tune.adapter.method_targets import PROMPTS
+from hf_tune.adapter.method_words import WORDS, get_block
 from hf_tune.recipe.source import KeyPath
 from hf_tune.task import Task
 
@@ -21,7 +23,7 @@ def find_broken_rules(values: Values, task: Task) -> Broken:
 
 def best_model_needs_a_metric_that_the_task_reports(values: Values, task: Task) -> Broken:
     """Yield a metric that no evaluation will report."""
-    known = ("loss", *task.metric_names)
+    known = ("loss", *dict.fromkeys(name for names in task.metric_names.values() for name in names))
     for path in (("early_stopping", "metric"), ("training", "metric_for_best_model")):
         metric = (values.get(path[0]) or {}).get(path[1])
         if isinstance(metric, str) and metric.removeprefix("eval_") not in known:
@@ -83,10 +85,57 @@ def roles_are_those_of_the_task(values: Values, task: Task) -> Broken:
 
 def prompts_need_a_text_model(values: Values, task: Task) -> Broken:
     """Yield prompt methods on a task without text: PEFT 0.21 fails on image models with `KeyError: None`."""
+    peft_type = _peft_type(values)
+    if peft_type in PROMPTS and task.peft_task_type is None:
+        path = ("peft", "peft_type") if isinstance(values.get("peft"), Mapping) else ("peft",)
+        yield path, f"{peft_type} works on text models only", "use `peft: lora` here"
+
+
+def a_prefix_needs_all_activations(values: Values, task: Task) -> Broken:
+    """Yield a prefix with activation checkpointing: PEFT 0.21 then trains the head of BERT alone, silently."""
+    training = values.get("training") or {}
+    if _peft_type(values) in ("PREFIX_TUNING", "CARTRIDGE") and training.get("activation_checkpointing"):
+        problem = "a prefix gets no gradient through activation checkpointing"
+        yield ("training", "activation_checkpointing"), problem, "leave it out; a prefix needs little memory"
+
+
+def a_projected_prefix_has_no_best_checkpoint(values: Values, task: Task) -> Broken:
+    """Yield a projection or P-tuning with best-model selection: checkpoints hold its result and not its weights.
+
+    For the projection PEFT 0.21 raises; of P-tuning it loads the head and silently keeps the last prompt.
+    """
+    peft, training = values.get("peft"), values.get("training") or {}
+    best = values.get("early_stopping") is not None or training.get("load_best_model_at_end")
+    if isinstance(peft, Mapping) and peft.get("prefix_projection") and best:
+        problem = "a checkpoint of a projected prefix cannot be trained on or loaded as the best one"
+        yield ("peft", "prefix_projection"), problem, "leave it out: without it the prefix learns faster"
+    if _peft_type(values) == "P_TUNING" and best:
+        problem = "a checkpoint of P-tuning cannot be trained on or loaded as the best one"
+        yield ("peft", "peft_type"), problem, "use `peft: prefix`, or train without choosing a best one"
+
+
+def rows_are_grouped_by_length_where_lengths_differ(values: Values, task: Task) -> Broken:
+    """Yield a grouping by length for rows that are all of one size."""
+    training = values.get("training") or {}
+    if training.get("train_sampling_strategy") == "group_by_length" and task.encode_rows is None:
+        yield ("training", "train_sampling_strategy"), "rows of this task all have one size", "leave it out"
+
+
+def rates_of_layers_need_such_layers(values: Values, task: Task) -> Broken:
+    """Yield a rate of layers that the method does not train."""
+    objective, peft = values.get("objective") or {}, values.get("peft")
+    if objective.get("layer_decay") is not None and peft not in ("full", None):
+        yield ("objective", "layer_decay"), "only `peft: full` trains the layers of the base", "leave it out"
+    if objective.get("loraplus_lr_ratio") is not None and _peft_type(values) != "LORA":
+        yield ("objective", "loraplus_lr_ratio"), "only LoRA has A and B factors", "leave it out"
+
+
+def _peft_type(values: Values) -> str | None:
+    """Return the PEFT type of a word or a block; None where PEFT is not used, or the word is unknown."""
     peft = values.get("peft")
-    prompts = ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT")
-    if isinstance(peft, Mapping) and peft.get("peft_type") in prompts and task.peft_task_type is None:
-        yield ("peft", "peft_type"), f"{peft['peft_type']} works on text models only", "use `peft: lora` here"
+    if isinstance(peft, Mapping):
+        return str(peft.get("peft_type"))
+    return get_block(peft).get("peft_type") if isinstance(peft, str) and peft in WORDS else None
 
 
 RULES = (
@@ -98,4 +147,8 @@ RULES = (
     an_adapter_needs_a_pretrained_base,
     roles_are_those_of_the_task,
     prompts_need_a_text_model,
+    a_prefix_needs_all_activations,
+    a_projected_prefix_has_no_best_checkpoint,
+    rows_are_grouped_by_length_where_lengths_differ,
+    rates_of_layers_need_such_layers,
 )

@@ -13,6 +13,7 @@ from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.source import KeyPath, Source
 from hf_tune.training.early_stopping import EarlyStopping
+from hf_tune.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,11 @@ class Recipe:
     preprocess: Any
     """The task's own dataclass."""
     peft: Method
-    """`full`, `lora`, `probe`, or the fields of a PEFT config with its `peft_type`."""
+    """`full`, `lora`, `prefix`, `bottleneck`, `probe`, or the fields of a PEFT config with its `peft_type`."""
     batch_norm: BatchNorm | None = None
     """Whether running statistics move; None: trained for `full`, frozen for every other method."""
+    objective: Objective = field(default_factory=Objective)
+    """Learning rates of the parts; where `training.learning_rate` is left out, the method's measured ones."""
     early_stopping: EarlyStopping | None = None
     training: Mapping[str, Any]
     """Fields of `TrainingArguments`, with what `early_stopping:` stands for."""

@@ -15,6 +15,20 @@ from hf_tune.recipe.error import Problem, RecipeError
 
 KeyPath = tuple[str | int, ...]
 
+BLOCKS = (
+    "task",
+    "model",
+    "data",
+    "preprocess",
+    "peft",
+    "batch_norm",
+    "objective",
+    "early_stopping",
+    "training",
+    "card",
+)
+"""The blocks of a recipe, in the order that recipes have."""
+
 
 @dataclass(frozen=True)
 class Source:

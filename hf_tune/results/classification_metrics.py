@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import datasets
 import evaluate
@@ -86,8 +86,7 @@ def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
 
     `kept` holds `log_probabilities`, float, shape (rows, classes), and `labels`, int64, shape (rows,).
     """
-    labels, predicted = kept["labels"], kept["log_probabilities"].argmax(axis=1)
-    confusion = metrics.confusion_matrix(labels, predicted, labels=np.arange(len(label_names)))
+    labels, confusion = kept["labels"], count_confusion(kept, len(label_names))
     scores = {"accuracy": score_proportion(int(np.trace(confusion)), len(labels))}
     for name, statistic in _STATISTICS:
         scores[name] = score_confusion(confusion, statistic)
@@ -110,34 +109,38 @@ def score_majority(train: Kept, kept: Kept, label_names: Sequence[str]) -> Mappi
     """Return the accuracy of always answering the commonest class of train."""
     commonest = int(np.bincount(train["labels"], minlength=len(label_names)).argmax())
     accuracy = float((kept["labels"] == commonest).mean())
-    return {"name": "majority class", "label": label_names[commonest], "accuracy": accuracy}
+    return {"name": f"majority class ({label_names[commonest]})", "metric": "accuracy", "value": accuracy}
 
 
-def _precisions(counts: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    return np.divide(hits, counts.sum(1), out=np.zeros(hits.shape), where=counts.sum(1) > 0)
+def count_confusion(kept: Kept, num_labels: int) -> np.ndarray:
+    """Return counts of rows by true (axis 0) and predicted class (axis 1), int64."""
+    predicted = kept["log_probabilities"].argmax(axis=1)
+    return metrics.confusion_matrix(kept["labels"], predicted, labels=np.arange(num_labels))
 
 
-def _recalls(counts: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    return np.divide(hits, counts.sum(2), out=np.zeros(hits.shape), where=counts.sum(2) > 0)
+def format_classes(classes: Sequence[Mapping[str, Any]]) -> str:
+    """Return a Markdown table of what `score_each_class` found."""
+    lines = ["| class | precision | recall | F1 | rows |", "|---|---|---|---|---|"]
+    for row in classes:
+        name = str(row["label"]).replace("|", "\\|")
+        lines.append(f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['rows']} |")
+    return "\n".join(lines)
 
 
-def _f1s(counts: np.ndarray) -> np.ndarray:
-    hits = np.diagonal(counts, axis1=1, axis2=2)
-    both = counts.sum(1) + counts.sum(2)
-    return np.divide(2 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+def _divide(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
 
 
-def _mean_of_present(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _mean_of_present(values: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return the mean over the classes that have a row or a prediction, as scikit-learn takes it."""
-    present = (counts.sum(1) + counts.sum(2)) > 0
+    present = (true + predicted) > 0
     return (values * present).sum(1) / present.sum(1)
 
 
-_STATISTICS: tuple[tuple[str, Callable[[np.ndarray], np.ndarray]], ...] = (
-    ("precision_macro", lambda counts: _mean_of_present(_precisions(counts), counts)),
-    ("recall_macro", lambda counts: _mean_of_present(_recalls(counts), counts)),
-    ("f1_macro", lambda counts: _mean_of_present(_f1s(counts), counts)),
-    ("f1_weighted", lambda counts: (_f1s(counts) * counts.sum(2)).sum(1) / counts.sum((1, 2))),
+_Statistic: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+_STATISTICS: tuple[tuple[str, _Statistic], ...] = (
+    ("precision_macro", lambda hits, true, found: _mean_of_present(_divide(hits, found), true, found)),
+    ("recall_macro", lambda hits, true, found: _mean_of_present(_divide(hits, true), true, found)),
+    ("f1_macro", lambda hits, true, found: _mean_of_present(_divide(2 * hits, true + found), true, found)),
+    ("f1_weighted", lambda hits, true, found: (_divide(2 * hits, true + found) * true).sum(1) / true.sum(1)),
 )

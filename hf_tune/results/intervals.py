@@ -8,6 +8,8 @@ from hf_tune.task import Score
 
 
 RESAMPLES = 2000
+ROW_RESAMPLES = 500
+"""Fewer where each resample reads every row again."""
 
 
 def score_proportion(hits: int, count: int) -> Score:
@@ -33,15 +35,32 @@ def score_mean(values: np.ndarray) -> Score:
     return Score(value=mean, low=float(found.confidence_interval.low), high=float(found.confidence_interval.high))
 
 
-def score_confusion(confusion: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Score:
+def score_confusion(
+    confusion: np.ndarray, statistic: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+) -> Score:
     """Return a statistic of a confusion matrix with its percentile bootstrap interval.
 
-    Resampling rows is the same as drawing the cells of the matrix from a multinomial, which needs no row.
-    `statistic` takes counts of shape (resamples, classes, classes) and returns shape (resamples,).
+    Resampling rows is the same as drawing the cells of the matrix from a multinomial, which needs no row; only cells
+    that hold a row are drawn. `statistic` takes for each class the rows that are hit, true and predicted, three arrays
+    of shape (resamples, classes), and returns shape (resamples,).
     """
-    count = int(confusion.sum())
-    classes = len(confusion)
-    cells = np.random.default_rng(0).multinomial(count, confusion.ravel() / count, size=RESAMPLES)
-    resampled = statistic(cells.reshape(RESAMPLES, classes, classes))
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Score(value=float(statistic(confusion[None])[0]), low=float(low), high=float(high))
+    count, classes = int(confusion.sum()), len(confusion)
+    true, predicted = np.nonzero(confusion)
+    cells = confusion[true, predicted]
+    draws = np.random.default_rng(0).multinomial(count, cells / count, size=RESAMPLES)
+    eye = np.eye(classes)
+    hit_of_cell = eye[true] * (true == predicted)[:, None]
+
+    def read(counts: np.ndarray) -> np.ndarray:
+        return statistic(counts @ hit_of_cell, counts @ eye[true], counts @ eye[predicted])
+
+    low, high = np.percentile(read(draws), [2.5, 97.5])
+    return Score(value=float(read(cells[None])[0]), low=float(low), high=float(high))
+
+
+def score_rows(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Score:
+    """Return a statistic of whole rows, shape (rows, columns), with its percentile bootstrap interval."""
+    random = np.random.default_rng(0)
+    draws = [statistic(rows[random.integers(0, len(rows), len(rows))]) for _ in range(ROW_RESAMPLES)]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Score(value=statistic(rows), low=float(low), high=float(high))

@@ -54,6 +54,42 @@ def plot_confusion(confusion: np.ndarray, label_names: Sequence[str], file: Path
     return True
 
 
+def plot_confused_pairs(confusion: np.ndarray, label_names: Sequence[str], file: Path) -> bool:
+    """Draw the commonest mistakes as bars, for too many classes to draw a matrix; return False otherwise."""
+    wrong = confusion * ~np.eye(len(confusion), dtype=bool)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_MISTAKES]
+    pairs = [divmod(int(cell), len(confusion)) for cell in order if wrong.flat[cell]]
+    if len(label_names) <= MAX_CLASSES or not pairs:
+        return False
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 1.2 + 0.27 * len(pairs)), layout="constrained")
+    axes = figure.subplots()
+    counts = [int(wrong[pair]) for pair in pairs]
+    bars = axes.barh([f"{label_names[true]} → {label_names[found]}" for true, found in pairs], counts)
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.tick_params(axis="y", labelsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="rows", title="Commonest mistakes (true → predicted)")
+    figure.savefig(file, dpi=110)
+    return True
+
+
+def plot_scatter(true: np.ndarray, predicted: np.ndarray, file: Path) -> bool:
+    """Draw predicted over true numbers, with the line where they are equal."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(true, predicted, s=6, alpha=0.4)
+    low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
+    axes.plot([low, high], [low, high], color="black", linewidth=1)
+    axes.set(xlabel="true", ylabel="predicted", title="Predicted and true values")
+    axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=110)
+    return True
+
+
 def plot_pictures(pictures: Sequence[Any], titles: Sequence[str], file: Path) -> bool:
     """Draw a sheet of pictures, at most six to a row, each under its title; return False where there is none."""
     if not pictures:

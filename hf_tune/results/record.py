@@ -77,9 +77,8 @@ def format_table(splits: Mapping[str, Mapping[str, Any]], baseline: Mapping[str,
         table.add_column(name, justify="right")
     for metric in next(iter(splits.values())):
         table.add_row(metric, *(format_score(scores[metric]) for scores in splits.values()))
-    guess = f"{baseline['accuracy']:.3f}" if "accuracy" in baseline else ""
     table.add_section()
-    table.add_row(f"accuracy of the {baseline['name']} ({baseline['label']})", *[guess] * len(splits))
+    table.add_row(f"{baseline['metric']} of the {baseline['name']}", *[f"{baseline['value']:.3f}"] * len(splits))
     return table
 
 

@@ -16,17 +16,29 @@ MAX_ROWS = 2000
 def read_features(model: Any, cut: str, batches: Any, to_inputs: Callable[[Batch], Batch]) -> np.ndarray:
     """Return the input of the module named `cut` for every row of the batches: float32, shape (rows, features)."""
     features: list[torch.Tensor] = []
-    handle = model.get_submodule(cut).register_forward_pre_hook(
-        lambda module, inputs: features.append(inputs[0].detach().float().flatten(1).cpu())
-    )
+    seen: list[torch.Tensor] = []
+    handle = model.get_submodule(cut).register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
     device = next(model.parameters()).device
     model.eval()
     try:
         for batch in batches:
+            seen.clear()
             model(**to_inputs({name: value.to(device) for name, value in batch.items()}))
+            features.append(_pool(seen[-1].float(), batch.get("attention_mask")).cpu())
     finally:
         handle.remove()
     return torch.cat(features).numpy()
+
+
+def _pool(features: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+    """Return one vector per row: where a head judges every token, that of the last one, as decoders read it.
+
+    Prompts stand before the tokens, padding behind them.
+    """
+    if features.ndim != 3 or attention_mask is None:
+        return features.flatten(1)
+    padding = attention_mask.shape[1] - attention_mask.sum(1).to(features.device)
+    return features[torch.arange(len(features), device=features.device), features.shape[1] - 1 - padding]
 
 
 def build_reference(

@@ -14,11 +14,20 @@ import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
 from hf_tune.data.images import read_image
-from hf_tune.model.checkpoint import load_image_classifier, load_processor, outline_image_classifier
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
+from hf_tune.model.new_layers import find_head
+from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
 from hf_tune.results import plots
-from hf_tune.results.classification_metrics import METRIC_NAMES, score_classes, score_each_class, score_majority
-from hf_tune.task import Batch, Example, Kept, Scored, Task
+from hf_tune.results.classification_metrics import (
+    METRIC_NAMES,
+    count_confusion,
+    format_classes,
+    score_classes,
+    score_each_class,
+    score_majority,
+)
+from hf_tune.results.predictions import decode_kept, tabulate_kept
+from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +36,6 @@ class Preprocess(PictureOptions):
 
     augment: list[Any] = field(default_factory=list, metadata={"options": AUGMENTATIONS})
     """Changes of the training pictures, in this order: a name, or `{name: {option: value}}`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What `predict` returns for one picture."""
-
-    label: str
-    score: float
-    """Probability of the label."""
-    scores: Mapping[str, float]
-    """Probability of every label."""
 
 
 def check_example(example: Example) -> None:
@@ -53,7 +51,7 @@ def encode(example: Example, processor: PictureProcessor) -> Example:
     return encoded
 
 
-def collate(examples: Sequence[Example]) -> Batch:
+def collate(examples: Sequence[Example], processor: PictureProcessor) -> Batch:
     """Return the examples stacked: `pixel_values` uint8, shape (rows, 3, height, width)."""
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
@@ -73,7 +71,7 @@ def loss(outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
     return F.cross_entropy(outputs.logits.float(), batch["labels"], reduction="none", label_smoothing=label_smoothing)
 
 
-def keep_per_row(outputs: Any, batch: Batch) -> Batch:
+def keep_per_row(outputs: Any, batch: Batch, problem_type: str) -> Batch:
     """Return `log_probabilities`, float32, shape (rows, classes)."""
     return {"log_probabilities": outputs.logits.float().log_softmax(dim=1)}
 
@@ -81,36 +79,6 @@ def keep_per_row(outputs: Any, batch: Batch) -> Batch:
 def row_scores(outputs: Any, batch: Batch) -> Batch:
     """Return 1 for each row that is classified rightly, else 0."""
     return {"accuracy": (outputs.logits.argmax(dim=1) == batch["labels"]).float()}
-
-
-def decode(kept: Kept, label_names: Sequence[str]) -> list[Prediction]:
-    """Return one `Prediction` per row."""
-    probabilities = np.exp(kept["log_probabilities"].astype(np.float64))
-    return [
-        Prediction(
-            label=label_names[int(row.argmax())],
-            score=float(row.max()),
-            scores=dict(zip(label_names, row.tolist(), strict=True)),
-        )
-        for row in probabilities
-    ]
-
-
-def prediction_columns(kept: Kept, label_names: Sequence[str]) -> Mapping[str, Any]:
-    """Return label, prediction and score by name, and the probabilities of all classes in their order."""
-    predictions = decode(kept, label_names)
-    return {
-        "label": [label_names[number] for number in kept["labels"]],
-        "prediction": [each.label for each in predictions],
-        "score": [each.score for each in predictions],
-        "probabilities": np.exp(kept["log_probabilities"]),
-    }
-
-
-def feature_cut(model: Any, num_labels: int) -> str:
-    """Return the last layer with one output per label: its input is the pooled feature vector."""
-    sizes = ((name, getattr(layer, "out_features", None)) for name, layer in model.named_modules())
-    return [name for name, size in sizes if size == num_labels][-1]
 
 
 def input_statistics(example: Example) -> Mapping[str, float]:
@@ -132,13 +100,13 @@ def details(kept: Kept, label_names: Sequence[str]) -> Mapping[str, Any]:
     """Return the scores of each class and the confusion matrix (true by predicted)."""
     return {
         "classes": score_each_class(kept, label_names),
-        "confusion_matrix": _confusion(kept, len(label_names)).tolist(),
+        "confusion_matrix": count_confusion(kept, len(label_names)).tolist(),
     }
 
 
 def draw_plots(scored: Scored, folder: Path) -> list[str]:
     """Draw curves, confusion matrix and the most confident mistakes."""
-    confusion = _confusion(scored.kept, len(scored.label_names))
+    confusion = count_confusion(scored.kept, len(scored.label_names))
     drawn = {
         "curves.png": plots.plot_curves(scored.history, "accuracy", folder / "curves.png"),
         "confusion.png": plots.plot_confusion(confusion, scored.label_names, folder / "confusion.png"),
@@ -149,23 +117,13 @@ def draw_plots(scored: Scored, folder: Path) -> list[str]:
 
 def card_section(results: Mapping[str, Any]) -> str:
     """Return a table of the scores of each class."""
-    lines = ["| class | precision | recall | F1 | rows |", "|---|---|---|---|---|"]
-    for row in results["details"]["classes"]:
-        name = str(row["label"]).replace("|", "\\|")
-        lines.append(f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['rows']} |")
-    return "\n".join(lines)
-
-
-def _confusion(kept: Kept, num_labels: int) -> np.ndarray:
-    confusion = np.zeros((num_labels, num_labels), dtype=np.int64)
-    np.add.at(confusion, (kept["labels"], kept["log_probabilities"].argmax(1)), 1)
-    return confusion
+    return format_classes(results["details"]["classes"])
 
 
 def _draw_mistakes(scored: Scored, file: Path) -> bool:
     kept, names = scored.kept, scored.label_names
     rows = plots.find_confident_mistakes(kept["log_probabilities"], kept["labels"])
-    predictions = decode({"log_probabilities": kept["log_probabilities"][rows]}, names)
+    predictions = decode_kept({"log_probabilities": kept["log_probabilities"][rows]}, names)
     titles = [
         f"row {row}: {names[kept['labels'][row]]}\nas {each.label} ({each.score:.2f})"
         for row, each in zip(rows, predictions, strict=True)
@@ -178,7 +136,7 @@ TASK = Task(
     preprocess=Preprocess,
     load_model=load_image_classifier,
     outline_model=outline_image_classifier,
-    load_processor=load_processor,
+    load_processor=load_image_processor,
     check_example=check_example,
     encode=encode,
     collate=collate,
@@ -187,12 +145,12 @@ TASK = Task(
     loss=loss,
     keep_per_row=keep_per_row,
     row_scores=row_scores,
-    metric_names=METRIC_NAMES,
+    metric_names={SINGLE_LABEL: METRIC_NAMES},
     metrics=score_classes,
     baseline=score_majority,
-    decode=decode,
-    prediction_columns=prediction_columns,
-    feature_cut=feature_cut,
+    decode=decode_kept,
+    prediction_columns=tabulate_kept,
+    feature_cut=find_head,
     input_statistics=input_statistics,
     read_input=read_input,
     details=details,
@@ -200,5 +158,7 @@ TASK = Task(
     card_section=card_section,
     pipeline_tag="image-classification",
     auto_model="AutoModelForImageClassification",
+    auto_processor="AutoImageProcessor",
+    sample='"some.png"',
     input_patterns=("*.png", "*.jpg", "*.jpeg", "*.webp", "*.bmp", "*.tif", "*.tiff", "*.gif"),
 )

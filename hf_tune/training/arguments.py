@@ -48,6 +48,7 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
         named = [name for name in resolved if name in str(error)]
         raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None
     _check_optimiser(arguments)
+    _check_kernels(arguments)
     _check_schedule(arguments)
     return arguments
 
@@ -60,6 +61,15 @@ def _check_optimiser(arguments: Any) -> None:
         Trainer.get_optimizer_cls_and_kwargs(arguments)
     except (ImportError, ValueError) as error:
         raise InputError(f"this optimiser cannot be built: {error}", "adamw_torch is there", at=("optim",)) from None
+
+
+def _check_kernels(arguments: Any) -> None:
+    """Raise where Liger's kernels are asked for and not installed."""
+    from transformers.utils import is_liger_kernel_available
+
+    if arguments.use_liger_kernel and not is_liger_kernel_available():
+        hint = "pip install liger-kernel (it needs a GPU), or leave it out"
+        raise InputError("Liger's kernels are not installed", hint, at=("use_liger_kernel",))
 
 
 def _check_schedule(arguments: Any) -> None:

@@ -84,6 +84,10 @@ _SHOWN = MappingProxyType(
         "train_accuracy": "train accuracy",
         "eval_loss": "validation loss",
         "eval_accuracy": "validation accuracy",
+        "train_mae": "train error",
+        "eval_mae": "validation error",
+        "eval_spearman": "validation Spearman",
+        "eval_f1_micro": "validation F1",
     }
 )
 

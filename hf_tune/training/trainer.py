@@ -1,16 +1,17 @@
 """The one Trainer subclass: the task's own loss, per-row evaluation and keyed augmentation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 
-from hf_tune.task import Batch, Example, Kept, Task
-from hf_tune.training.epoch_sampler import EpochSampler
+from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
+from hf_tune.training.epoch_sampler import EpochSampler, LengthSampler
 from hf_tune.training.gradient_check import GradientCheck
+from hf_tune.training.objective import Objective, group_parameters
 from hf_tune.training.progress import JsonLog, Progress
 
 
@@ -29,6 +30,11 @@ class TrainingData:
     make_draws: Callable[[int, int, np.ndarray], Any]
     """(seed, epoch, rows) → the randomness of one training batch."""
     label_names: Sequence[str]
+    problem_type: str = SINGLE_LABEL
+    new_layers: frozenset[str] = frozenset()
+    objective: Objective = field(default_factory=Objective)
+    notes: Sequence[str] = ()
+    """What a reader of the results has to know about the rows."""
 
 
 class FineTuneTrainer(Trainer):
@@ -104,7 +110,7 @@ class FineTuneTrainer(Trainer):
         with torch.inference_mode(), self.compute_loss_context_manager():
             outputs = model(**self.task.build_inputs(batch, self.encoder, model))
             losses = self.task.loss(outputs, batch, 0.0)
-            kept = self.task.keep_per_row(outputs, batch)
+            kept = self.task.keep_per_row(outputs, batch, self.data.problem_type)
         kept = {**kept, "loss": losses, "labels": batch["labels"], "row": batch["row"]}
         return None, kept, batch["labels"]
 
@@ -114,11 +120,45 @@ class FineTuneTrainer(Trainer):
             logs |= self._take_train_scores()
         super().log(logs, start_time)
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return the optimiser; where the objective gives rates of their own, one group of parameters for each."""
+        if getattr(self, "optimizer", None) is None and self.data.objective != Objective():
+            opt_model = self.model if model is None else model
+            decaying = set(self.get_decay_parameter_names(opt_model))
+            named = opt_model.named_parameters()
+            groups = group_parameters(named, decaying, self.data.new_layers, self.data.objective, self.args)
+            optimizer_class, kwargs = self.get_optimizer_cls_and_kwargs(self.args, opt_model)
+            self.optimizer = optimizer_class(groups, **kwargs)
+        return super().create_optimizer(model)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
+        """Return the number of rows of a step; transformers 5.23 counts labels, of which a row may have several."""
+        return super()._get_num_items_in_batch([{"labels": batch["row"]} for batch in batch_samples], device)
+
+    def _load_best_model(self) -> None:
+        """Load the best checkpoint; transformers 5.23 cannot for prompt methods (peft#2256)."""
+        config = getattr(self.model, "active_peft_config", None)
+        if config is None or not config.is_prompt_learning:
+            super()._load_best_model()
+            return
+        from peft import load_peft_weights, set_peft_model_state_dict
+
+        weights = load_peft_weights(self.state.best_model_checkpoint, device=str(self.args.device))
+        set_peft_model_state_dict(self.model, weights)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        return EpochSampler(len(train_dataset or self.train_dataset), self.args.seed)
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        is_grouped = self.args.train_sampling_strategy == "group_by_length"
+        lengths = rows.lengths if is_grouped else None
+        return EpochSampler(len(rows), self.args.seed, lengths, self.args.train_batch_size)
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """Return the longest rows first where lengths differ; `keep_rows` puts rows back into data-set order."""
+        lengths = getattr(eval_dataset, "lengths", None)
+        return super()._get_eval_sampler(eval_dataset) if lengths is None else LengthSampler(lengths)
 
     def _collate(self, examples: Sequence[Example]) -> Batch:
-        return self.task.collate(examples)
+        return self.task.collate(examples, self.encoder)
 
     def _compute_metrics(self, prediction: Any) -> dict[str, float]:
         kept = _named_rows(prediction.predictions)

@@ -5,9 +5,9 @@ import torch
 
 from hf_tune.adapter.attach import attach_adapter, count_parameters, name_method
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import load_image_classifier
 from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.model.image_processor import PictureOptions
+from hf_tune.model.picture_checkpoint import load_image_classifier
 from hf_tune.task import LoadedModel
 
 
@@ -83,4 +83,4 @@ def test_an_adapter_on_a_random_base_is_refused(tiny_checkpoints: dict[str, str]
 
 def test_what_peft_refuses_is_told_in_its_words(tiny_checkpoints: dict[str, str]) -> None:
     with pytest.raises(InputError, match="PEFT cannot attach OFT"):
-        attach_adapter(load(tiny_checkpoints["resnet"]), {"peft_type": "OFT", "r": 7, "oft_block_size": 5}, None, None)
+        attach_adapter(load(tiny_checkpoints["vit"]), {"peft_type": "OFT", "r": 7, "oft_block_size": 5}, None, None)

@@ -8,7 +8,7 @@ import pytest
 from hf_tune.commands.__main__ import describe_verbs, find_verbs, main
 
 
-VERBS = ("check", "evaluate", "info", "predict")
+VERBS = ("check", "evaluate", "info", "methods", "predict")
 
 
 def test_the_verbs_are_the_files_of_the_folder() -> None:
@@ -32,7 +32,7 @@ def test_no_verb_is_without_a_description() -> None:
 
 def test_an_unknown_verb_names_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chekc"]) == 2
-    assert capsys.readouterr().err == "hf-tune: no verb 'chekc'; known: check, evaluate, info, predict\n"
+    assert capsys.readouterr().err == f"hf-tune: no verb 'chekc'; known: {', '.join(VERBS)}\n"
 
 
 def test_a_verb_gets_the_rest_of_the_command_line_and_gives_its_exit_code(

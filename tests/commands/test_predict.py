@@ -34,7 +34,7 @@ def test_the_table_holds_the_scores_that_the_run_kept(finished_run: Path, test_p
     with (tmp_path / "a.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept = pyarrow.parquet.read_table(finished_run / "predictions.parquet").to_pydict()
-    assert [Path(row["file"]).name for row in rows] == [f"{row:02}.png" for row in range(11)]
+    assert [Path(row["input"]).name for row in rows] == [f"{row:02}.png" for row in range(11)]
     assert [row["label"] for row in rows] == kept["prediction"]
     scores = [[float(row[f"score of {name}"]) for name in ("red", "green", "blue")] for row in rows]
     assert np.allclose(scores, kept["probabilities"], atol=1e-5)

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,12 @@ from hf_tune.data.splits import DataSource, SplitPlan, Splits, load_splits
 from hf_tune.input_error import InputError
 
 
-ROLES = {"text": "words", "label": "its class"}
+TASK = SimpleNamespace(
+    columns={"text": "words", "label": "its class"},
+    optional_columns=(),
+    label_role="label",
+    problem_types=("single_label_classification",),
+)
 
 LOADER = '''
 """Forty rows of text."""
@@ -39,7 +45,7 @@ def load(plan: SplitPlan | None = None, columns: dict | None = None, **arguments
         splits=plan or SplitPlan(),
         columns=columns or {"label": "kind"},
     )
-    return load_splits(source, ROLES, "label")
+    return load_splits(source, TASK)
 
 
 def test_a_missing_validation_split_is_cut_from_train_and_said() -> None:
@@ -93,7 +99,7 @@ def test_a_wrong_column_names_what_there_is() -> None:
 )
 def test_a_wrong_loader_is_told(path: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        load_splits(DataSource(load={"path": path}), ROLES, "label")
+        load_splits(DataSource(load={"path": path}), TASK)
 
 
 def test_arguments_that_a_loader_does_not_take_are_told() -> None:
@@ -112,7 +118,7 @@ def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
         source = DataSource(
             load={"path": kind, "data_files": str(tmp_path / f"rows.{kind}")}, splits=SplitPlan(validation=0.25)
         )
-        assert len(load_splits(source, ROLES, "label").train) == 6
+        assert len(load_splits(source, TASK).train) == 6
     for split in ("train", "test"):
         for label in ("ant", "bee"):
             (tmp_path / "pictures" / split / label).mkdir(parents=True)
@@ -123,7 +129,7 @@ def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
     source = DataSource(
         load={"path": "imagefolder", "data_dir": str(tmp_path / "pictures")}, splits=SplitPlan(validation=0.4)
     )
-    splits = load_splits(source, {"image": "", "label": ""}, "label")
+    splits = load_splits(source, SimpleNamespace(**{**vars(TASK), "columns": {"image": "", "label": ""}}))
     assert splits.label_names == ("ant", "bee") and len(splits.test or []) == 6
 
 
@@ -136,4 +142,4 @@ def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
 )
 def test_data_that_is_not_there_is_told(load: dict, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        load_splits(DataSource(load=load), ROLES, "label")
+        load_splits(DataSource(load=load), TASK)

@@ -33,7 +33,7 @@ RESULTS: dict[str, Any] = {
         "command": "python -m hf_tune.run a.yaml",
     },
     "splits": {"validation": {"accuracy": SCORE}, "test": {"accuracy": {"value": 0.8125, "low": None, "high": None}}},
-    "baseline": {"name": "majority class", "label": "red", "accuracy": 0.5},
+    "baseline": {"name": "majority class (red)", "metric": "accuracy", "value": 0.5},
     "proof": {"passed": True, "rows": 16, "max_abs_difference": 0.0},
 }
 FACTS: dict[str, Any] = {
@@ -44,6 +44,8 @@ FACTS: dict[str, Any] = {
     "labels": ("red", "blue"),
     "pipeline_tag": "image-classification",
     "auto_model": "AutoModelForImageClassification",
+    "auto_processor": "AutoImageProcessor",
+    "sample": '"some.png"',
 }
 
 
@@ -66,7 +68,7 @@ def test_the_text_holds_numbers_recipe_notes_and_plots(tmp_path: Path) -> None:
     for part in (
         "| metric | validation | test |\n|---|---|---|\n| accuracy | 0.8750 (0.7500 to 0.9375) | 0.8125 |",
         "Measured on the test split, 16 rows",
-        "majority class (`red`) would score an accuracy of 0.5000",
+        "Always answering the majority class (red) would score accuracy 0.5000",
         "(revision `0123456789ab`), fine-tuned for image classification",
         "80 train, 8 validation, 16 test rows; fingerprint `f00d`",
         "1,234 of 56,789 parameters",

@@ -1,149 +1,172 @@
-"""Loading of checkpoints with a head that fits the labels."""
+"""What every kind of checkpoint shares: its config, its outline, its weights, and what is saved."""
 
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForMaskedLM,
+    ViTConfig,
+)
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import (
-    load_image_classifier,
-    load_processor,
-    outline_image_classifier,
-    save_config,
-    save_model,
-)
+from hf_tune.model.checkpoint import build_outline, configure, load_weights, refuse, save_config, save_model
 from hf_tune.model.checkpoint_config import ModelSource
-from hf_tune.model.image_processor import PictureOptions
+from hf_tune.task import LoadedModel
 
 
 NAMES = ["a", "b", "c"]
-OPTIONS = PictureOptions(image_size=32)
+PROCESSOR = SimpleNamespace(plain=SimpleNamespace(save_pretrained=lambda folder: Path(folder, "processor").touch()))
 
 
-def source(name: str, **options: object) -> ModelSource:
-    return ModelSource(pretrained_model_name_or_path=name, **options)  # type: ignore[arg-type]
+def source(folder: str, **options: Any) -> ModelSource:
+    return ModelSource(pretrained_model_name_or_path=folder, **options)
 
 
-def _reference(kind: str, folder: str, auto_class: type) -> dict[str, torch.Tensor]:
-    """Return the weights as the library that wrote them loads them."""
-    if kind == "timm":
-        import timm
-
-        own = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=5)
-        return {f"timm_model.{name}": value for name, value in own.state_dict().items()}
-    return auto_class.from_pretrained(folder).state_dict()  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("kind", ["resnet", "vit", "timm"])
-def test_only_the_head_is_new_and_the_rest_is_the_checkpoints(kind: str, tiny_checkpoints: dict[str, str]) -> None:
-    from transformers import AutoModelForImageClassification
-
-    loaded = load_image_classifier(source(tiny_checkpoints[kind]), OPTIONS, NAMES)
-    assert len(loaded.new_layers) == 1 and loaded.model.config.id2label == {0: "a", 1: "b", 2: "c"}
-    stored = _reference(kind, tiny_checkpoints[kind], AutoModelForImageClassification)
-    head = next(iter(loaded.new_layers))
-    for name, value in loaded.model.state_dict().items():
-        if name.startswith(head):
-            assert value.abs().max() < 0.01  # near zero
-        else:
-            assert torch.equal(value, stored[name]), name
+def load(folder: str, names: list[str] | None = None, **options: Any) -> LoadedModel:
+    """Load as the tasks do, without a processor."""
+    names = NAMES if names is None else names
+    given = source(folder, **options)
+    outline = build_outline(
+        AutoModelForSequenceClassification, configure(given, None, names), PROCESSOR, given, revision=None
+    )
+    stored = json.loads(Path(folder, "config.json").read_text())
+    return load_weights(outline, AutoModelForSequenceClassification, given, stored, names)
 
 
-def test_a_head_of_the_same_size_but_other_labels_is_new(tiny_checkpoints: dict[str, str]) -> None:
-    same = load_image_classifier(source(tiny_checkpoints["resnet"]), OPTIONS, [f"old {n}" for n in range(5)])
-    other = load_image_classifier(source(tiny_checkpoints["resnet"]), OPTIONS, [f"new {n}" for n in range(5)])
-    assert same.model.classifier[1].weight.abs().max() > 0.05
-    assert other.model.classifier[1].weight.abs().max() < 0.01
-    assert same.new_layers == other.new_layers == {"classifier.1"}  # it trains in any case
+def test_a_config_gets_labels_kind_and_the_recipes_attributes(tiny_text_checkpoints: dict[str, str]) -> None:
+    given = source(
+        tiny_text_checkpoints["bert"], problem_type="multi_label_classification", config={"hidden_dropout_prob": 0.3}
+    )
+    config = configure(given, None, NAMES)
+    assert config.id2label == {0: "a", 1: "b", 2: "c"} and config.label2id == {"a": 0, "b": 1, "c": 2}
+    assert config.num_labels == 3
+    assert config.problem_type == "multi_label_classification" and config.hidden_dropout_prob == 0.3
+    assert (config.hidden_size, config.num_hidden_layers) == (16, 2)  # the checkpoint's own
 
 
-def test_a_half_precision_file_becomes_float32(tiny_checkpoints: dict[str, str], tmp_path: Path) -> None:
-    """TRAPS T5: from_pretrained follows the file."""
-    from transformers import AutoModelForImageClassification
-
-    shutil.copytree(tiny_checkpoints["resnet"], tmp_path / "half")
-    AutoModelForImageClassification.from_pretrained(tmp_path / "half").half().save_pretrained(tmp_path / "half")
-    loaded = load_image_classifier(source(str(tmp_path / "half")), OPTIONS, NAMES)
-    assert {value.dtype for value in loaded.model.parameters()} == {torch.float32}
-    asked = load_image_classifier(source(str(tmp_path / "half"), dtype="bfloat16"), OPTIONS, NAMES)
-    assert {value.dtype for value in asked.model.parameters()} == {torch.bfloat16}
+def test_an_attribute_that_the_config_does_not_have_is_told_with_those_it_has(
+    tiny_text_checkpoints: dict[str, str],
+) -> None:
+    with pytest.raises(InputError, match=r"BertConfig has no 'dropout'; it has: .*hidden_size") as caught:
+        configure(source(tiny_text_checkpoints["bert"], config={"dropout": 0.3}), None, NAMES)
+    assert caught.value.at == ("config", "dropout")
 
 
-def test_from_scratch_everything_is_new(tiny_checkpoints: dict[str, str]) -> None:
-    loaded = load_image_classifier(source(tiny_checkpoints["resnet"], pretrained=False), OPTIONS, NAMES)
-    owners = {name.rpartition(".")[0] for name, _ in loaded.model.named_parameters()}
-    assert loaded.new_layers == owners and not loaded.pretrained
+def test_a_folder_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "nothing_known"}')
+    with pytest.raises(InputError, match="is no model of transformers") as caught:
+        configure(source(str(tmp_path)), None, NAMES)
+    assert caught.value.at == ("pretrained_model_name_or_path",)
 
 
-@pytest.mark.parametrize("kind", ["resnet", "vit", "timm"])
-def test_an_outline_has_the_same_layers_without_weights(kind: str, tiny_checkpoints: dict[str, str]) -> None:
-    outline = outline_image_classifier(source(tiny_checkpoints[kind]), OPTIONS, NAMES)
-    loaded = load_image_classifier(source(tiny_checkpoints[kind]), OPTIONS, NAMES)
-    assert all(value.is_meta for value in outline.model.parameters())
-    shapes = [{name: value.shape for name, value in each.model.named_parameters()} for each in (outline, loaded)]
-    assert shapes[0] == shapes[1] and outline.new_layers == loaded.new_layers
-
-
-def test_dropout_is_set_by_model_args_and_config(tiny_checkpoints: dict[str, str]) -> None:
-    timm = load_image_classifier(source(tiny_checkpoints["timm"], model_args={"drop_rate": 0.3}), OPTIONS, NAMES)
-    assert timm.model.timm_model.drop_rate == 0.3
-    deep = load_image_classifier(source(tiny_checkpoints["timm"], model_args={"drop_path_rate": 0.2}), OPTIONS, NAMES)
-    assert any(getattr(layer, "drop_prob", 0) > 0 for layer in deep.model.modules())
-    vit = load_image_classifier(source(tiny_checkpoints["vit"], config={"hidden_dropout_prob": 0.3}), OPTIONS, NAMES)
-    assert any(isinstance(layer, torch.nn.Dropout) and layer.p == 0.3 for layer in vit.model.modules())
+def test_a_key_that_a_checkpoint_does_not_take_is_refused_only_where_it_is_given() -> None:
+    refuse(source("x/y"), "model_args", "a hint")
+    with pytest.raises(InputError, match="'x/y' takes no `model_args`; a hint") as caught:
+        refuse(source("x/y", model_args={"drop_rate": 0.1}), "model_args", "a hint")
+    assert caught.value.at == ("model_args",)
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "at", "words"),
+    ("auto_class", "config"),
     [
-        ("timm", {"model_args": {"drop_rat": 0.3}}, ("model_args",), "drop_rat"),
-        ("timm", {"config": {"a": 1}}, ("config",), "takes no `config`"),
-        ("vit", {"model_args": {"a": 1}}, ("model_args",), "takes no `model_args`"),
-        ("vit", {"config": {"hidden_dropout": 0.3}}, ("config", "hidden_dropout"), "hidden_dropout_prob"),
+        (AutoModelForSequenceClassification, ViTConfig(num_hidden_layers=1)),
+        (AutoModelForImageClassification, BertConfig(num_hidden_layers=1)),
     ],
+    ids=["texts", "pictures"],
 )
-def test_options_that_do_not_fit_are_told(
-    kind: str, options: dict, at: tuple, words: str, tiny_checkpoints: dict[str, str]
-) -> None:
+def test_an_architecture_without_a_head_for_the_task_is_told_in_one_line(auto_class: Any, config: Any) -> None:
+    words = f"^{config.model_type} has no head for this task: .*; choose a checkpoint of another architecture$"
     with pytest.raises(InputError, match=words) as caught:
-        load_image_classifier(source(tiny_checkpoints[kind], **options), OPTIONS, NAMES)
-    assert caught.value.at == at
+        build_outline(auto_class, config, PROCESSOR, source("x/y"), None)
+    assert caught.value.at == ("pretrained_model_name_or_path",)
 
 
-def test_a_size_that_the_model_cannot_take_is_told(tiny_checkpoints: dict[str, str]) -> None:
-    with pytest.raises(InputError, match="cannot take pictures of") as caught:
-        load_image_classifier(source(tiny_checkpoints["vit"]), PictureOptions(image_size=48), NAMES)
-    assert caught.value.at == ("preprocess", "image_size")
+def test_an_outline_has_no_weights_and_knows_what_is_new(tiny_text_checkpoints: dict[str, str]) -> None:
+    folder = tiny_text_checkpoints["bert"]
+    for pretrained in (True, False):
+        given = source(folder, pretrained=pretrained)
+        outline = build_outline(
+            AutoModelForSequenceClassification, configure(given, None, NAMES), PROCESSOR, given, revision="abc"
+        )
+        assert all(value.is_meta for value in outline.model.parameters())
+        owners = {name.rpartition(".")[0] for name, _ in outline.model.named_parameters()}
+        assert outline.new_layers == ({"classifier"} if pretrained else owners)
+        assert (outline.base_id, outline.revision, outline.pretrained) == (folder, "abc", pretrained)
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("somebody/nothing", "cannot be reached and"),
-        ("../a b/c", "neither a folder nor a Hub id"),
-        (".", "no config.json"),
-    ],
-)
-def test_a_checkpoint_that_is_not_there_is_told(
-    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_attention_that_is_not_there_is_told(tiny_text_checkpoints: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"this attention is not there: .*; take it out") as caught:
+        load(tiny_text_checkpoints["bert"], attn_implementation="nonsense")
+    assert caught.value.at == ("attn_implementation",)
+    assert (
+        load(tiny_text_checkpoints["bert"], attn_implementation="eager").model.config._attn_implementation == "eager"
+    )
+
+
+def test_weights_that_are_not_there_are_told(tiny_text_checkpoints: dict[str, str], tmp_path: Path) -> None:
+    shutil.copy(Path(tiny_text_checkpoints["bert"], "config.json"), tmp_path)
+    with pytest.raises(InputError, match="the weights cannot be loaded: ") as caught:
+        load(str(tmp_path))
+    assert caught.value.at == ("pretrained_model_name_or_path",)
+
+
+def test_a_body_that_the_checkpoint_lacks_in_part_is_said_and_trained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=words):
-        load_image_classifier(source(name), OPTIONS, NAMES)
+    """A masked language model of BERT has no pooler."""
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertForMaskedLM(BertConfig(vocab_size=50, **size)).save_pretrained(tmp_path)
+    loaded = load(str(tmp_path))
+    assert loaded.new_layers == {"bert.pooler.dense", "classifier"}
+    assert "the checkpoint does not hold bert.pooler.dense.bias, bert.pooler.dense.weight" in caplog.text
+    assert loaded.model.bert.pooler.dense.weight.std() > 0.01  # only heads start near zero
 
 
-@pytest.mark.parametrize("kind", ["resnet", "timm"])
-def test_what_is_saved_loads_with_its_labels_and_processor(
-    kind: str, tiny_checkpoints: dict[str, str], tmp_path: Path, pictures: list
+def test_nothing_is_said_where_only_the_head_is_new(
+    tiny_text_checkpoints: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    loaded = load_image_classifier(source(tiny_checkpoints[kind]), OPTIONS, NAMES)
-    save_model(loaded.model, loaded.processor, tmp_path / "model")
-    save_config(loaded.model.config, loaded.processor, tmp_path / "adapter")
-    for folder in (tmp_path / "model", tmp_path / "adapter"):
-        processor = load_processor(folder)
-        assert all(torch.equal(processor.encode(each), loaded.processor.encode(each)) for each in pictures)
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert (config.get("label_names") or list(config["id2label"].values())) == NAMES
+    load(tiny_text_checkpoints["bert"])
+    assert caplog.text == ""
+
+
+def test_from_scratch_the_initialisation_is_the_architectures_own(tiny_text_checkpoints: dict[str, str]) -> None:
+    torch.manual_seed(5)
+    loaded = load(tiny_text_checkpoints["bert"], pretrained=False, dtype="bfloat16")
+    torch.manual_seed(5)
+    expected = AutoModelForSequenceClassification.from_config(loaded.model.config).state_dict()
+    assert {value.dtype for value in loaded.model.parameters()} == {torch.bfloat16}
+    assert all(torch.equal(value, expected[name].bfloat16()) for name, value in loaded.model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_precision_is_the_recipes(dtype: str, tiny_text_checkpoints: dict[str, str]) -> None:
+    loaded = load(tiny_text_checkpoints["gpt2"], dtype=dtype)
+    assert {value.dtype for value in loaded.model.parameters()} == {getattr(torch, dtype)}
+
+
+def test_a_config_is_saved_with_labels_and_the_processors_files(
+    tiny_text_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    config = configure(source(tiny_text_checkpoints["bert"], problem_type="regression"), None, ["score"])
+    save_config(config, PROCESSOR, tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert (stored["id2label"], stored["problem_type"]) == ({"0": "score"}, "regression")
+    assert {file.name for file in tmp_path.iterdir()} == {"config.json", "processor"}
+
+
+def test_a_saved_model_is_the_one_that_plain_transformers_loads(
+    tiny_text_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    loaded = load(tiny_text_checkpoints["llama"])
+    save_model(loaded.model, PROCESSOR, tmp_path)
+    again = AutoModelForSequenceClassification.from_pretrained(tmp_path).state_dict()
+    assert again.keys() == loaded.model.state_dict().keys()
+    assert all(torch.equal(value, again[name]) for name, value in loaded.model.state_dict().items())

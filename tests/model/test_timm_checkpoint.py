@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import load_image_classifier, save_model
+from hf_tune.model.checkpoint import save_model
 from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.model.image_processor import PictureOptions
+from hf_tune.model.picture_checkpoint import load_image_classifier
 from hf_tune.model.timm_checkpoint import (
     build_timm_config,
     get_timm_settings,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_tune.adapter.method_words import get_learning_rates
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
 
@@ -17,7 +18,7 @@ BROKEN = [
     ("task: image_classification\n", "", 1, "", "`task` is missing"),
     ("peft: full", "petf: full", 15, "petf", "did you mean `peft`"),
     ("peft: full", "peft: loar", 15, "peft", "did you mean `lora`"),
-    ("peft: full", "peft: [lora]", 15, "peft", "known: full, lora, probe or a block"),
+    ("peft: full", "peft: [lora]", 15, "peft", "known: bottleneck, full, lora, prefix, probe or a block"),
     ("peft: full", "peft: {r: 8}", 15, "peft", "`peft_type` is missing"),
     ("peft: full", "peft: {peft_type: LORRA}", 15, "peft.peft_type", "did you mean `LORA`"),
     ("peft: full", "peft:\n  peft_type: LORA\n  rank: 8", 17, "peft.rank", "unknown key of LoraConfig"),
@@ -44,6 +45,22 @@ BROKEN = [
         17,
         "early_stopping.patient",
         "did you mean `patience`",
+    ),
+    ("peft: full", "peft: full\nobjective: 3", 16, "objective", "expected a block of keys"),
+    ("peft: full", "peft: full\nobjective:\n  layer_decay: 1.5", 17, "objective.layer_decay", "above 0 and at most 1"),
+    (
+        "peft: full",
+        "peft: full\nobjective:\n  head_learning_rates: 1e-2",
+        17,
+        "objective.head_learning_rates",
+        "did you mean `head_learning_rate`",
+    ),
+    (
+        "peft: full",
+        "peft: full\nobjective:\n  head_learning_rate: fast",
+        17,
+        "objective.head_learning_rate",
+        "expected a number, got 'fast'",
     ),
     ("peft: full", "peft: full\ncard:\n  licence: mit", 17, "card.licence", "did you mean `license`"),
     ("peft: full", "peft: full\npeft: lora", 16, "", "given twice, first on line 15"),
@@ -184,6 +201,23 @@ def test_early_stopping_derives_the_trainers_flags(write_recipe: Callable[..., P
     }
     assert derived == {"load_best_model_at_end": True, "metric_for_best_model": "f1_macro", "greater_is_better": True}
     assert recipe.training["save_strategy"] == recipe.training["eval_strategy"] == "epoch"
+
+
+def test_rates_that_are_left_out_are_those_of_the_method(write_text_recipe: Callable[..., Path]) -> None:
+    recipe = write_text_recipe(replace=(("  learning_rate: 1e-2\n", ""),))
+    for method, word in (("full", "full"), ("lora", "lora"), ("{peft_type: IA3}", "lora")):
+        read = load_recipe(recipe, [f"peft={method}"])
+        assert (read.training["learning_rate"], read.objective.head_learning_rate) == get_learning_rates(word)
+    written = load_recipe(recipe, ["peft=lora", "training.learning_rate=0.5", "objective.loraplus_lr_ratio=16"])
+    assert written.training["learning_rate"] == 0.5
+    assert (written.objective.head_learning_rate, written.objective.loraplus_lr_ratio) == (None, 16)
+
+
+def test_a_task_brings_the_arguments_that_it_cannot_do_without(write_text_recipe: Callable[..., Path]) -> None:
+    recipe = write_text_recipe()
+    assert load_recipe(recipe).training["train_sampling_strategy"] == "group_by_length"
+    asked = load_recipe(recipe, ["training.train_sampling_strategy=random"])
+    assert asked.training["train_sampling_strategy"] == "random"
 
 
 def test_adam_is_adamw_without_decay(write_recipe: Callable[..., Path]) -> None:

@@ -9,8 +9,12 @@ from hf_tune.recipe import rules
 
 
 TASK: Any = SimpleNamespace(
-    metric_names=("accuracy", "log_loss"), columns={"image": "a picture", "label": "its class"}, peft_task_type=None
+    metric_names={"single_label_classification": ("accuracy", "log_loss")},
+    columns={"image": "a picture", "label": "its class"},
+    peft_task_type=None,
+    encode_rows=None,
 )
+TEXT_TASK: Any = SimpleNamespace(**{**vars(TASK), "peft_task_type": "SEQ_CLS", "encode_rows": len})
 
 BROKEN = [
     ({"early_stopping": {"metric": "f1"}}, "early_stopping.metric", "reports: loss, accuracy, log_loss"),
@@ -33,6 +37,32 @@ BROKEN = [
     ({"model": {"pretrained": False}, "peft": {"peft_type": "LORA"}}, "peft", "base is random"),
     ({"data": {"columns": {"img": "x"}}}, "data.columns.img", "image: a picture; label: its class"),
     ({"peft": {"peft_type": "P_TUNING"}}, "peft.peft_type", "P_TUNING works on text models only"),
+    ({"peft": "prefix"}, "peft", "PREFIX_TUNING works on text models only"),
+    (
+        {"training": {"train_sampling_strategy": "group_by_length"}},
+        "training.train_sampling_strategy",
+        "all have one size",
+    ),
+    ({"peft": "lora", "objective": {"layer_decay": 0.9}}, "objective.layer_decay", "only `peft: full`"),
+    ({"peft": "full", "objective": {"loraplus_lr_ratio": 16}}, "objective.loraplus_lr_ratio", "only LoRA"),
+]
+
+BROKEN_WITH_TEXT = [
+    (
+        {"peft": "prefix", "training": {"activation_checkpointing": True}},
+        "training.activation_checkpointing",
+        "no gradient through activation checkpointing",
+    ),
+    (
+        {"peft": {"peft_type": "PREFIX_TUNING", "prefix_projection": True}, "early_stopping": {}},
+        "peft.prefix_projection",
+        "cannot be trained on or loaded",
+    ),
+    (
+        {"peft": {"peft_type": "P_TUNING"}, "training": {"load_best_model_at_end": True}},
+        "peft.peft_type",
+        "a checkpoint of P-tuning cannot be trained on or loaded",
+    ),
 ]
 
 KEPT: list[dict[str, Any]] = [
@@ -48,6 +78,13 @@ KEPT: list[dict[str, Any]] = [
     {"model": {"pretrained": True}, "peft": {"peft_type": "LORA"}},
     {"data": {"columns": {"image": "img", "label": "y"}}},
 ]
+
+
+@pytest.mark.parametrize(("values", "key", "words"), BROKEN_WITH_TEXT)
+def test_a_broken_rule_of_prompts_is_found_alone(values: dict[str, Any], key: str, words: str) -> None:
+    broken = list(rules.find_broken_rules(values, TEXT_TASK))
+    assert [".".join(map(str, path)) for path, _, _ in broken] == [key]
+    assert words in "; ".join(broken[0][1:])
 
 
 @pytest.mark.parametrize(("values", "key", "words"), BROKEN)
@@ -69,13 +106,13 @@ def test_every_rule_of_the_file_is_asked() -> None:
 
 
 def test_every_rule_has_a_recipe_here_that_breaks_it() -> None:
+    tried = [(values, TASK) for values, _, _ in BROKEN] + [(values, TEXT_TASK) for values, _, _ in BROKEN_WITH_TEXT]
     for rule in rules.RULES:
-        assert any(list(rule(values, TASK)) for values, _, _ in BROKEN), rule.__name__
+        assert any(list(rule(*each)) for each in tried), rule.__name__
 
 
 def test_a_prompt_method_is_right_where_peft_knows_the_task() -> None:
-    text: Any = SimpleNamespace(metric_names=(), columns={}, peft_task_type="SEQ_CLS")
-    assert list(rules.find_broken_rules({"peft": {"peft_type": "PREFIX_TUNING"}}, text)) == []
+    assert list(rules.find_broken_rules({"peft": {"peft_type": "PREFIX_TUNING"}}, TEXT_TASK)) == []
 
 
 def test_an_empty_early_stopping_block_sets_the_flags_too() -> None:

@@ -80,7 +80,7 @@ def test_each_class_has_its_own_scores() -> None:
 def test_the_majority_is_that_of_train_and_its_accuracy_that_of_the_split() -> None:
     train = {"labels": np.array([1, 1, 0, 2])}
     baseline = score_majority(train, keep(LABELS, PREDICTED), NAMES)
-    assert baseline == {"name": "majority class", "label": "green", "accuracy": pytest.approx(2 / 6)}
+    assert baseline == {"name": "majority class (green)", "metric": "accuracy", "value": pytest.approx(2 / 6)}
 
 
 def test_the_metrics_compute_without_network() -> None:

@@ -60,17 +60,18 @@ def test_a_score_is_shown_with_its_interval_where_it_has_one() -> None:
     assert format_score({"value": 0.9754, "low": None, "high": None}) == "0.975"
 
 
-@pytest.mark.parametrize(("accuracy", "guess"), [({"accuracy": 0.3333}, ["0.333", "0.333"]), ({}, [])])
+@pytest.mark.parametrize(("metric", "value"), [("accuracy", 0.3333), ("rmse", 1.25)])
 def test_the_table_has_one_column_per_split_and_the_baseline_below(
-    accuracy: dict[str, float], guess: list[str], capsys: pytest.CaptureFixture[str]
+    metric: str, value: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     score = {"value": 0.5, "low": 0.25, "high": 0.75}
-    splits: Any = {"validation": {"accuracy": score}, "test": {"accuracy": {**score, "value": 0.625}}}
-    Console(width=120).print(format_table(splits, {"name": "majority class", "label": "red", **accuracy}))
+    splits: Any = {"validation": {metric: score}, "test": {metric: {**score, "value": 0.625}}}
+    baseline = {"name": "majority class (red)", "metric": metric, "value": value}
+    Console(width=120).print(format_table(splits, baseline))
     lines = [line.replace("│", " ").replace("┃", " ").split() for line in capsys.readouterr().out.splitlines()]
     assert ["metric", "validation", "test"] in lines
-    assert ["accuracy", "0.500", "(0.250", "to", "0.750)", "0.625", "(0.250", "to", "0.750)"] in lines
-    assert [*["accuracy", "of", "the", "majority", "class", "(red)"], *guess] in lines
+    assert [metric, "0.500", "(0.250", "to", "0.750)", "0.625", "(0.250", "to", "0.750)"] in lines
+    assert [metric, "of", "the", "majority", "class", "(red)", *[f"{value:.3f}"] * 2] in lines
 
 
 def test_the_environment_names_versions_threads_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def loaded() -> object:
 def test_one_example_is_encoded_collated_and_normalised(loaded: SimpleNamespace, pictures: list) -> None:
     examples = [TASK.encode({"image": picture, "label": 1}, loaded.processor) for picture in pictures[:2]]
     assert examples[0]["pixel_values"].shape == (3, 32, 32) and examples[0]["pixel_values"].dtype == torch.uint8
-    batch = TASK.collate(examples)
+    batch = TASK.collate(examples, loaded.processor)
     assert batch["labels"].tolist() == [1, 1]
     inputs = TASK.to_inputs(batch, loaded.processor)["pixel_values"]
     assert torch.allclose(inputs, batch["pixel_values"] / 127.5 - 1, atol=1e-6)  # mean and std of 0.5
@@ -31,7 +31,8 @@ def test_one_example_is_encoded_collated_and_normalised(loaded: SimpleNamespace,
 def test_augmentation_changes_pixels_but_neither_labels_nor_shapes(loaded: SimpleNamespace, pictures: list) -> None:
     from hf_tune.data.augmentation import HorizontalFlip
 
-    batch = TASK.collate([TASK.encode({"image": each, "label": 0}, loaded.processor) for each in pictures])
+    examples = [TASK.encode({"image": each, "label": 0}, loaded.processor) for each in pictures]
+    batch = TASK.collate(examples, loaded.processor)
     options = Preprocess(augment=[HorizontalFlip(probability=1.0)])  # type: ignore[list-item]
     changed = TASK.augment(batch, options, Draws(0, 0, np.arange(4)))
     assert torch.equal(changed["pixel_values"], batch["pixel_values"].flip(3))
@@ -39,9 +40,10 @@ def test_augmentation_changes_pixels_but_neither_labels_nor_shapes(loaded: Simpl
 
 
 def test_two_steps_lower_the_loss(loaded: SimpleNamespace, pictures: list) -> None:
-    batch = TASK.collate(
-        [TASK.encode({"image": each, "label": number % 2}, loaded.processor) for number, each in enumerate(pictures)]
-    )
+    examples = [
+        TASK.encode({"image": each, "label": number % 2}, loaded.processor) for number, each in enumerate(pictures)
+    ]
+    batch = TASK.collate(examples, loaded.processor)
     optimiser = torch.optim.SGD(loaded.model.parameters(), lr=0.1)
     losses = []
     for _ in range(3):

@@ -45,3 +45,9 @@ def test_an_optimiser_whose_package_is_not_there_is_told(tmp_path: Path) -> None
 def test_what_this_machine_cannot_do_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="TrainingArguments refuses it"):
         build_arguments({"output_dir": str(tmp_path), "bf16": True, "tf32": True})
+
+
+def test_kernels_that_are_not_installed_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Liger's kernels are not installed") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "use_liger_kernel": True})
+    assert caught.value.at == ("use_liger_kernel",)

@@ -1,6 +1,9 @@
 """The Trainer: loss, optimisers, accumulation, evaluation per row."""
 
 import dataclasses
+import itertools
+import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,10 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import TrainerCallback
 
+from hf_tune.adapter.attach import attach_adapter
+from hf_tune.assembly import build_trainer
 from hf_tune.data.draws import Draws
+from hf_tune.data.splits import load_splits
+from hf_tune.recipe.reader import load_recipe
+from hf_tune.tasks import get_task
 from hf_tune.tasks.image_classification import TASK
 from hf_tune.training.arguments import build_arguments
+from hf_tune.training.objective import Objective
 from hf_tune.training.trainer import FineTuneTrainer, TrainingData
 
 
@@ -68,6 +78,18 @@ def build(folder: Path, rows: int = 16, model: torch.nn.Module | None = None, **
     }
     arguments = build_arguments({"output_dir": str(folder), **settings})
     return FineTuneTrainer(TASK, model or Plain(), PROCESSOR, arguments, data)
+
+
+def build_text_trainer(file: Path, overrides: tuple[str, ...] = ()) -> FineTuneTrainer:
+    """Return the Trainer of a text recipe."""
+    recipe = load_recipe(file, overrides)
+    task = get_task(recipe.task)
+    splits = load_splits(recipe.data, task)
+    loaded = task.load_model(
+        dataclasses.replace(recipe.model, problem_type=splits.problem_type), recipe.preprocess, splits.label_names
+    )
+    model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
+    return build_trainer(recipe, task, loaded, model, splits, overwrite=False)
 
 
 def test_cross_entropy_and_its_gradient_agree_with_a_hand_computed_case() -> None:
@@ -193,3 +215,129 @@ def test_a_task_is_replaced_member_by_member() -> None:
     batch = {"labels": torch.tensor([0])}
     logits = SimpleNamespace(logits=torch.zeros(1, 3))
     assert doubled.loss(logits, batch, 0.0).item() == pytest.approx(2 * np.log(3))
+
+
+@pytest.mark.parametrize("batch", [1, 4, 32])
+def test_kept_rows_are_in_the_order_of_the_data_although_the_longest_are_read_first(
+    batch: int, write_text_recipe: Callable[..., Path]
+) -> None:
+    """TRAPS T3: with `group_by_length` transformers 5.23 reorders prediction and does not put the rows back."""
+    file = write_text_recipe(replace=(("tiny_texts:load", "tiny_texts:load\n    kind: number"),))
+    trainer = build_text_trainer(file, (f"training.per_device_eval_batch_size={batch}",))
+    assert trainer.args.train_sampling_strategy == "group_by_length"
+    rows = trainer.data.test
+    with torch.no_grad():  # a head at which rows differ
+        torch.nn.init.normal_(trainer.model.classifier.weight)
+    order = [int(row) for part in trainer.get_test_dataloader(rows) for row in part["row"]]
+    assert sorted(order) == list(range(11)) and order != sorted(order)
+    kept = trainer.keep_rows(rows)
+    assert kept["row"].tolist() == list(range(11))
+    assert kept["labels"].tolist() == rows.split.labels.tolist() and len(set(kept["labels"].tolist())) > 1
+    with torch.no_grad():
+        alone = [
+            trainer.model.eval()(
+                **trainer.task.to_inputs(trainer._collate([rows[row]]), trainer.encoder)
+            ).logits.item()
+            for row in range(11)
+        ]
+    assert np.allclose(kept["values"], alone, atol=1e-5) and np.std(alone) > 1e-3
+    assert np.allclose(kept["loss"], (np.asarray(alone) - rows.split.labels) ** 2, rtol=1e-4)
+
+
+def test_training_batches_hold_rows_of_one_length_and_evaluation_starts_with_the_longest(
+    write_text_recipe: Callable[..., Path],
+) -> None:
+    trainer = build_text_trainer(write_text_recipe())
+    lengths = trainer.data.train.lengths
+    seen = [sorted(lengths[part["row"].numpy()].tolist()) for part in trainer.get_train_dataloader()]
+    assert sorted(length for part in seen for length in part) == sorted(lengths.tolist())
+    ordered = sorted(seen)
+    assert all(one[-1] <= other[0] for one, other in itertools.pairwise(ordered))
+    first = next(iter(trainer.get_eval_dataloader()))
+    assert first["attention_mask"].sum(1).tolist() == sorted(trainer.data.validation.lengths.tolist())[::-1][:8]
+
+
+def test_the_rates_of_the_parts_reach_the_optimiser_and_the_schedule(write_text_recipe: Callable[..., Path]) -> None:
+    overrides = (
+        "training.learning_rate=0.01",
+        "objective.head_learning_rate=0.5",
+        "objective.layer_decay=0.1",
+        "training.weight_decay=0.03",
+        "training.lr_scheduler_type=linear",
+        "training.max_steps=4",
+    )
+    trainer = build_text_trainer(write_text_recipe(), overrides)
+    trainer.create_optimizer_and_scheduler(4)
+    rates = {}
+    for group in trainer.optimizer.param_groups:
+        for value in group["params"]:
+            rates[id(value)] = (group["lr"], group["weight_decay"])
+    named = {name: rates[id(value)] for name, value in trainer.model.named_parameters()}
+    assert named["classifier.weight"] == (0.5, 0.03) and named["classifier.bias"] == (0.5, 0.0)
+    assert named["bert.encoder.layer.1.output.dense.weight"] == (0.01, 0.03)
+    assert named["bert.encoder.layer.1.output.LayerNorm.weight"] == (0.01, 0.0)
+    assert named["bert.encoder.layer.0.output.dense.weight"] == (pytest.approx(0.001), 0.03)
+    assert named["bert.embeddings.word_embeddings.weight"] == (pytest.approx(0.0001), 0.03)
+    before = [group["lr"] for group in trainer.optimizer.param_groups]
+    trainer.optimizer.step()
+    trainer.lr_scheduler.step()
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == pytest.approx([0.75 * rate for rate in before])
+
+
+@pytest.mark.parametrize("optim", ["sgd", "adamw_torch", "adamw_torch_fused"])
+def test_a_head_with_a_rate_of_its_own_moves_by_it(optim: str, tmp_path: Path) -> None:
+    """A rate of next to nothing for the rest: only the new layer moves, as torch moves it."""
+    model = Plain()
+    model.layer = torch.nn.Sequential(torch.nn.Linear(12, 4), torch.nn.Linear(4, 3))
+    start = {name: value.detach().clone() for name, value in model.named_parameters()}
+    trainer = build(tmp_path, model=model, optim=optim, learning_rate=1e-12, max_steps=1)
+    trainer.data = dataclasses.replace(
+        trainer.data, objective=Objective(head_learning_rate=0.1), new_layers=frozenset({"layer.1"})
+    )
+    trainer.train()
+    moved = {name: (value - start[name]).abs().max().item() for name, value in model.named_parameters()}
+    assert moved["layer.0.weight"] < 1e-6 and moved["layer.1.weight"] > 1e-3
+    if optim != "sgd":  # the first step of Adam is the rate itself
+        assert moved["layer.1.weight"] == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("peft_type", ["PREFIX_TUNING", "PROMPT_TUNING"])
+def test_the_best_prompt_is_what_the_model_holds_at_the_end(
+    peft_type: str, write_text_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """TRAPS T8 (peft#2256); where the checkpoint lacks the weights that made a prompt, a rule of recipes refuses."""
+    from safetensors.torch import load_file
+
+    class Ruin(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step > 6:
+                trained = [value for value in kwargs["model"].parameters() if value.requires_grad]
+                with torch.no_grad():
+                    for value in trained:
+                        value.add_(torch.randn_like(value), alpha=5.0)
+
+    overrides = (
+        f"peft={{peft_type: {peft_type}, num_virtual_tokens: 4}}",
+        "early_stopping.metric=loss",
+        "early_stopping.patience=3",
+        "training.num_train_epochs=4",
+        "training.save_total_limit=4",
+    )
+    trainer = build_text_trainer(write_text_recipe(), overrides)
+    trainer.add_callback(Ruin())
+    trainer.train()
+    losses = {entry["step"]: entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry}
+    best = min(losses, key=lambda step: losses[step])
+    assert len(losses) == 4 and best <= 6, losses
+    assert Path(trainer.state.best_model_checkpoint).name == f"checkpoint-{best}"
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(losses[best], rel=1e-5)
+    stored = load_file(Path(trainer.state.best_model_checkpoint, "adapter_model.safetensors"))
+    last = load_file(tmp_path / "run" / f"checkpoint-{max(losses)}" / "adapter_model.safetensors")
+    prompt = trainer.model.prompt_encoder.default.embedding.weight
+    assert torch.equal(stored["prompt_embeddings"], prompt) and not torch.equal(last["prompt_embeddings"], prompt)
+    head = trainer.model.base_model.classifier.modules_to_save.default.weight
+    assert torch.equal(next(value for name, value in stored.items() if name.endswith("classifier.weight")), head)
+    assert (
+        json.loads((tmp_path / "run" / f"checkpoint-{best}" / "adapter_config.json").read_text())["num_virtual_tokens"]
+        == 4
+    )

@@ -4,14 +4,14 @@ import pytest
 import timm
 import torch
 
-from hf_tune.adapter.lora_targets import check_targets, find_lora_targets
+from hf_tune.adapter.method_targets import check_rank, check_targets, find_targets
 from hf_tune.input_error import InputError
 
 
 def test_convolutions_and_linear_layers_are_found_but_no_depthwise_one_and_not_the_head() -> None:
     """TRAPS P3, P4."""
     model = timm.create_model("mobilenetv2_035", num_classes=3)
-    targets = find_lora_targets(model, frozenset({"classifier"}))
+    targets = find_targets("LORA", {}, model, frozenset({"classifier"}))["target_modules"]
     layers = dict(model.named_modules())
     assert "classifier" not in targets and "conv_stem" in targets
     assert not any(".conv_dw" in name for name in targets)
@@ -27,6 +27,13 @@ def test_targets_that_match_nothing_list_what_there_is() -> None:
         assert caught.value.at == ("target_modules",)
     check_targets(model, {"target_modules": ["conv1", "conv2"]}, frozenset({"fc"}))
     check_targets(model, {"target_modules": r".*\.conv[12]"}, frozenset({"fc"}))
+
+
+def test_a_rank_larger_than_the_layers_is_told() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 4))
+    check_rank(model, {"r": 6, "target_modules": ["0", "1"]})
+    with pytest.raises(InputError, match=r"rank 7 is larger .* the largest takes 6"):
+        check_rank(model, {"r": 7, "target_modules": ["0", "1"]})
 
 
 def test_the_new_head_is_no_target() -> None:

@@ -1,0 +1,136 @@
+"""Which layers a method adapts where the recipe names none, and where a method cannot work, in a sentence."""
+
+import re
+from collections.abc import Mapping, Set
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from transformers.pytorch_utils import Conv1D
+
+from hf_tune.adapter.bottleneck_targets import find_bottleneck_targets
+from hf_tune.input_error import InputError
+
+
+PROMPTS = ("PREFIX_TUNING", "CARTRIDGE", "PROMPT_TUNING", "P_TUNING")
+"""Methods that put virtual tokens before a text."""
+
+_EXCLUDED = MappingProxyType(
+    {
+        "ADALORA": "it cannot be loaded again where its task has a type (PEFT 0.21); use `lora`",
+        "ADAPTION_PROMPT": "it knows only generation with a few decoders; use `prefix`",
+        "CPT": "it knows only generation; use `prefix`",
+        "GLORA": "some of its weights never get a gradient (PEFT 0.21); use `lora`",
+        "MULTITASK_PROMPT_TUNING": "it needs the number of a task in every row; use `prefix`",
+        "POLY": "it needs the number of a task in every row; use `lora`",
+        "SHADOW": "its layers break the forward of classifiers (PEFT 0.21); use `lora`",
+        "TRAINABLE_TOKENS": "it trains single token embeddings, for new words of a generator; use `lora`",
+        "XLORA": "it mixes adapters that were trained before; use `lora`",
+    }
+)
+_CONVOLUTIONS = ("LORA", "HIRA", "HRA", "IA3", "LOHA", "LOKR")
+"""Methods that adapt convolutions of a ResNet, first one and all; PEFT 0.21, seen by running them."""
+_CONV1D = (
+    *("LORA", "DEFT", "FOURIERFT", "FROD", "GRALORA", "HIRA", "IA3", "PVERA", "RANDLORA", "TINYLORA", "UNILORA"),
+    "VERA",
+)
+"""Methods that adapt GPT-2's own kind of linear layer."""
+_NO_PAST = ("distilbert", "t5", "mt5", "umt5", "xlnet", "funnel", "fnet")
+"""Networks whose classifier takes no past keys and values, or builds its decoder's inputs itself."""
+
+
+def find_reason(peft_type: str, model: Any, new_layers: Set[str]) -> str | None:
+    """Return why a method cannot work on a network; None where it can."""
+    if peft_type in _EXCLUDED:
+        return _EXCLUDED[peft_type]
+    if peft_type in PROMPTS:
+        return _find_prompt_reason(peft_type, model)
+    if peft_type != "BOTTLENECK" and not _find_layers(peft_type, {}, model, new_layers):
+        kinds = "convolutions" if _has(model, torch.nn.Conv2d) else "Conv1D layers"
+        return f"it cannot adapt {kinds}, and this network has no others; use `lora`"
+    return None
+
+
+def _find_prompt_reason(peft_type: str, model: Any) -> str | None:
+    kind, takes_past = model.config.model_type, peft_type in ("PREFIX_TUNING", "CARTRIDGE")
+    if getattr(model, "main_input_name", "") != "input_ids":
+        return "it puts tokens before a text; for pictures use `lora`, `bottleneck` or `probe`"
+    if kind in ("t5", "mt5", "umt5"):
+        return "T5's classifier takes neither past keys and values nor embeddings; use `lora` or `bottleneck`"
+    if takes_past and kind in _NO_PAST:
+        return f"{kind} takes no past keys and values; use PROMPT_TUNING, `lora` or `bottleneck`"
+    if not takes_past and hasattr(model, "score"):  # heads of decoders, transformers 5.23
+        return f"{kind}'s classifier gets embeddings, cannot see where a text ends, and reads padding; use `prefix`"
+    return None
+
+
+def find_targets(peft_type: str, block: Mapping[str, Any], model: Any, new_layers: Set[str]) -> dict[str, Any]:
+    """Return `target_modules`, and what belongs to it, for a block that names none.
+
+    PEFT's own `all-linear` (0.21) finds only the head of a ResNet and hits the head of a ViT. New layers are trained
+    whole; depthwise and grouped convolutions are left out, as they take LoRA only where the rank divides the groups.
+    """
+    found = _find_layers(peft_type, block, model, new_layers)
+    rest: dict[str, Any] = {} if peft_type != "IA3" or "feedforward_modules" in block else {"feedforward_modules": []}
+    return {"target_modules": found, **rest}
+
+
+def _find_layers(peft_type: str, block: Mapping[str, Any], model: Any, new_layers: Set[str]) -> list[str]:
+    if peft_type == "BOTTLENECK":
+        found = find_bottleneck_targets(model, block.get("placement", "houlsby"))
+    elif peft_type == "LN_TUNING":
+        found = [name for name, layer in model.named_modules() if _is_norm(layer)]
+    else:
+        found = [name for name, layer in model.named_modules() if _can_adapt(peft_type, layer)]
+    return [name for name in found if not _is_inside(name, new_layers)]
+
+
+def check_targets(model: Any, block: Mapping[str, Any], new_layers: Set[str]) -> None:
+    """Raise `InputError` where the `target_modules` of a block match no layer, or only new ones."""
+    wanted = block.get("target_modules")
+    if wanted is None or wanted == "all-linear":
+        return
+    names = [name for name, _ in model.named_modules() if name and not _is_inside(name, new_layers)]
+    for item in [wanted] if isinstance(wanted, str) else wanted:
+        if isinstance(wanted, str):
+            found = any(re.fullmatch(item, name) for name in names)
+        else:
+            found = any(name == item or name.endswith(f".{item}") for name in names)
+        if not found:
+            layers = (name for name, layer in model.named_modules() if _can_adapt("LORA", layer))
+            ends = sorted({name.rpartition(".")[2] for name in layers if not _is_inside(name, new_layers)})
+            raise InputError(f"{item!r} matches no layer", f"layers end in: {', '.join(ends)}", at=("target_modules",))
+
+
+def check_rank(model: Any, block: Mapping[str, Any]) -> None:
+    """Raise `InputError` where the rank of a block is larger than every layer that it adapts."""
+    rank, wanted = block.get("r"), block.get("target_modules")
+    if not isinstance(rank, int) or not isinstance(wanted, list):
+        return
+    layers = [layer for name, layer in model.named_modules() if _matches(name, wanted)]
+    sizes = [min(layer.weight.shape[0], layer.weight[0].numel()) for layer in layers if hasattr(layer, "weight")]
+    if sizes and rank > max(sizes):
+        problem = f"rank {rank} is larger than every layer that it adapts: the largest takes {max(sizes)}"
+        raise InputError(problem, "give a smaller one", at=("r",))
+
+
+def _matches(name: str, wanted: list[str]) -> bool:
+    return any(name == item or name.endswith(f".{item}") for item in wanted)
+
+
+def _can_adapt(peft_type: str, layer: Any) -> bool:
+    if isinstance(layer, torch.nn.Conv2d):
+        return layer.groups == 1 and peft_type in _CONVOLUTIONS
+    return isinstance(layer, torch.nn.Linear) or (isinstance(layer, Conv1D) and peft_type in _CONV1D)
+
+
+def _is_norm(layer: Any) -> bool:
+    return "Norm" in type(layer).__name__ and getattr(layer, "weight", None) is not None
+
+
+def _has(model: Any, kind: type) -> bool:
+    return any(isinstance(layer, kind) for layer in model.modules())
+
+
+def _is_inside(name: str, layers: Set[str]) -> bool:
+    return any(name == layer or name.startswith(f"{layer}.") for layer in layers)

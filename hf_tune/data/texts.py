@@ -1,0 +1,23 @@
+"""Read a text: a string, or the turns of a dialogue as a list of strings."""
+
+from typing import Any
+
+from hf_tune.input_error import InputError
+
+
+TURN_END = "\n"
+
+
+def read_text(value: Any, role: str) -> str:
+    """Return the text of one cell, the turns of a dialogue joined by line ends.
+
+    Raises `InputError` where it is no text, or nothing but blanks.
+    """
+    if isinstance(value, list) and all(isinstance(turn, str) for turn in value):
+        value = TURN_END.join(value)
+    if not isinstance(value, str):
+        found = "nothing" if value is None else f"{value!r} ({type(value).__name__})"
+        raise InputError(f"`{role}` holds {found}, not a text", "fill it, take the row out, or name another column")
+    if not value.strip():
+        raise InputError(f"`{role}` is empty", "fill it or take the row out")
+    return value

@@ -1,0 +1,38 @@
+"""Reading of one text."""
+
+from typing import Any
+
+import pytest
+
+from hf_tune.data.texts import read_text
+from hf_tune.input_error import InputError
+
+
+def test_a_text_stays_as_it_is() -> None:
+    assert read_text("  two  words \n", "text") == "  two  words \n"
+
+
+def test_the_turns_of_a_dialogue_are_joined_by_line_ends() -> None:
+    assert read_text(["Hello!", "Hi.", "Bye."], "text") == "Hello!\nHi.\nBye."
+
+
+@pytest.mark.parametrize("value", ["", "  \t\n", [], ["", " "]])
+def test_a_text_of_nothing_but_blanks_is_refused(value: Any) -> None:
+    with pytest.raises(InputError, match="`text_pair` is empty; fill it or take the row out"):
+        read_text(value, "text_pair")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "`text` holds nothing, not a text"),
+        (3, r"`text` holds 3 \(int\), not a text"),
+        (float("nan"), r"`text` holds nan \(float\), not a text"),
+        (["a", None], r"`text` holds \['a', None\] \(list\), not a text"),
+        ({"a": "b"}, r"\(dict\), not a text"),
+        (b"bytes", r"\(bytes\), not a text"),
+    ],
+)
+def test_what_is_no_text_is_shown(value: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_text(value, "text")
