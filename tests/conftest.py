@@ -214,6 +214,16 @@ def tiny_text_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return {name: str(folder / name) for name in sizes}
 
 
+def _write_files(folder: Path, text: str, replace: tuple[tuple[str, str], ...], module: str, loader: str) -> Path:
+    """Write a changed recipe with its loader beside it and return its path."""
+    for old, new in replace:
+        assert old in text, f"{old!r} is not in the tiny recipe"
+        text = text.replace(old, new)
+    (folder / f"{module}.py").write_text(loader)
+    (folder / "recipe.yaml").write_text(text)
+    return folder / "recipe.yaml"
+
+
 @pytest.fixture
 def write_recipe(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Return a function that writes a tiny recipe, with its loader beside it, and returns its path.
@@ -227,12 +237,7 @@ def write_recipe(tmp_path: Path) -> Iterator[Callable[..., Path]]:
             text = text.replace(model, f"{model}\n  pretrained: false")
         if model.endswith("resnet"):  # its processor always keeps the aspect ratio
             text = text.replace("\n  crop_mode: squash", "")
-        for old, new in replace:
-            assert old in text, f"{old!r} is not in the tiny recipe"
-            text = text.replace(old, new)
-        (tmp_path / "tiny_pictures.py").write_text(LOADER)
-        (tmp_path / "recipe.yaml").write_text(text)
-        return tmp_path / "recipe.yaml"
+        return _write_files(tmp_path, text, replace, "tiny_pictures", LOADER)
 
     yield write
     import sys
@@ -249,12 +254,7 @@ def write_text_recipe(tmp_path: Path, tiny_text_checkpoints: dict[str, str]) -> 
 
     def write(model: str = "bert", replace: tuple[tuple[str, str], ...] = ()) -> Path:
         text = TINY_TEXT_RECIPE.format(model=tiny_text_checkpoints.get(model, model), output=tmp_path / "run")
-        for old, new in replace:
-            assert old in text, f"{old!r} is not in the tiny text recipe"
-            text = text.replace(old, new)
-        (tmp_path / "tiny_texts.py").write_text(TEXT_LOADER)
-        (tmp_path / "recipe.yaml").write_text(text)
-        return tmp_path / "recipe.yaml"
+        return _write_files(tmp_path, text, replace, "tiny_texts", TEXT_LOADER)
 
     yield write
     import sys

@@ -95,7 +95,7 @@ def check_targets(model: Any, block: Mapping[str, Any], new_layers: Set[str]) ->
         if isinstance(wanted, str):
             found = any(re.fullmatch(item, name) for name in names)
         else:
-            found = any(name == item or name.endswith(f".{item}") for name in names)
+            found = any(_matches(name, [item]) for name in names)
         if not found:
             layers = (name for name, layer in model.named_modules() if _can_adapt("LORA", layer))
             ends = sorted({name.rpartition(".")[2] for name in layers if not _is_inside(name, new_layers)})

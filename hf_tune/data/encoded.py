@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from hf_tune.data.mapped import MappedSplit
 from hf_tune.data.splits import Split
-from hf_tune.input_error import InputError
+from hf_tune.input_error import name_row
 from hf_tune.task import Example, Task
 
 
@@ -59,11 +59,8 @@ class EncodedSplit(Dataset):
 
     def _named(self, function: Callable[[Example], Any], row: int) -> Any:
         """Return `function` of one raw example; an error names row and split."""
-        try:
+        with name_row(row, self.split.name):
             return function(self.split[row])
-        except InputError as error:
-            problem = f"row {row} of split {self.split.name!r}: {error.problem}"
-            raise InputError(problem, error.hint, at=error.at or ("load",)) from None
 
 
 def _num_bytes(example: Example) -> int:

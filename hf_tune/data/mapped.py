@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset
 
 from hf_tune.data.splits import Split
-from hf_tune.input_error import InputError
+from hf_tune.input_error import name_row
 from hf_tune.task import Example, Task
 
 
@@ -64,11 +64,8 @@ def _examples(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], task
     values = zip(*columns.values(), strict=True)
     examples: list[Example] = [dict(zip(columns, each, strict=True)) for each in values]
     for row, example in zip(numbers, examples, strict=True):
-        try:
+        with name_row(row, name):
             task.check_example(example)
-        except InputError as error:
-            problem = f"row {row} of split {name!r}: {error.problem}"
-            raise InputError(problem, error.hint, at=error.at or ("load",)) from None
     return examples
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hf_tune.input_error import InputError
@@ -69,10 +69,7 @@ def resolve_objective(
     if "learning_rate" in training:
         return found, dict(training)
     head = found.head_learning_rate or rates[1]
-    resolved = Objective(
-        head_learning_rate=head, layer_decay=found.layer_decay, loraplus_lr_ratio=found.loraplus_lr_ratio
-    )
-    return resolved, {**training, "learning_rate": rates[0]}
+    return replace(found, head_learning_rate=head), {**training, "learning_rate": rates[0]}
 
 
 def _depths(names: Iterable[str]) -> dict[str, int]:

@@ -135,17 +135,6 @@ class FineTuneTrainer(Trainer):
         """Return the number of rows of a step; transformers 5.23 counts labels, of which a row may have several."""
         return super()._get_num_items_in_batch([{"labels": batch["row"]} for batch in batch_samples], device)
 
-    def _load_best_model(self) -> None:
-        """Load the best checkpoint; transformers 5.23 cannot for prompt methods (peft#2256)."""
-        config = getattr(self.model, "active_peft_config", None)
-        if config is None or not config.is_prompt_learning:
-            super()._load_best_model()
-            return
-        from peft import load_peft_weights, set_peft_model_state_dict
-
-        weights = load_peft_weights(self.state.best_model_checkpoint, device=str(self.args.device))
-        set_peft_model_state_dict(self.model, weights)
-
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
         is_grouped = self.args.train_sampling_strategy == "group_by_length"
