@@ -1,5 +1,6 @@
 """Which layers a method adapts where the recipe names none, and where a method cannot work, in a sentence."""
 
+import inspect
 import re
 from collections.abc import Mapping, Set
 from types import MappingProxyType
@@ -35,8 +36,6 @@ _CONV1D = (
     "VERA",
 )
 """Methods that adapt GPT-2's own kind of linear layer."""
-_NO_PAST = ("distilbert", "t5", "mt5", "umt5", "xlnet", "funnel", "fnet")
-"""Networks whose classifier takes no past keys and values, or builds its decoder's inputs itself."""
 
 
 def find_reason(peft_type: str, model: Any, new_layers: Set[str]) -> str | None:
@@ -57,11 +56,18 @@ def _find_prompt_reason(peft_type: str, model: Any) -> str | None:
         return "it puts tokens before a text; for pictures use `lora`, `bottleneck` or `probe`"
     if kind in ("t5", "mt5", "umt5"):
         return "T5's classifier takes neither past keys and values nor embeddings; use `lora` or `bottleneck`"
-    if takes_past and kind in _NO_PAST:
+    if takes_past and not _takes(model, "past_key_values"):
+        if _takes(model, "cache"):  # the name since transformers 5.24, which PEFT 0.21 does not know
+            return "PEFT 0.21 cannot give keys and values to this transformers; install 'transformers<5.24'"
         return f"{kind} takes no past keys and values; use PROMPT_TUNING, `lora` or `bottleneck`"
     if not takes_past and hasattr(model, "score"):  # heads of decoders, transformers 5.23
         return f"{kind}'s classifier gets embeddings, cannot see where a text ends, and reads padding; use `prefix`"
     return None
+
+
+def _takes(model: Any, argument: str) -> bool:
+    """Tell whether the forward of a network or of its backbone names an argument, as PEFT asks."""
+    return any(argument in inspect.signature(part.forward).parameters for part in (model, model.base_model))
 
 
 def find_targets(peft_type: str, block: Mapping[str, Any], model: Any, new_layers: Set[str]) -> dict[str, Any]:

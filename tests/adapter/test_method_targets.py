@@ -3,9 +3,13 @@
 import pytest
 import timm
 import torch
+import transformers
 
-from hf_tune.adapter.method_targets import check_rank, check_targets, find_targets
+from hf_tune.adapter.method_targets import check_rank, check_targets, find_reason, find_targets
 from hf_tune.input_error import InputError
+
+
+SMALL = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8, "vocab_size": 9}
 
 
 def test_convolutions_and_linear_layers_are_found_but_no_depthwise_one_and_not_the_head() -> None:
@@ -39,3 +43,14 @@ def test_a_rank_larger_than_the_layers_is_told() -> None:
 def test_the_new_head_is_no_target() -> None:
     with pytest.raises(InputError, match="'fc' matches no layer"):
         check_targets(timm.create_model("test_resnet", num_classes=3), {"target_modules": ["fc"]}, frozenset({"fc"}))
+
+
+@pytest.mark.parametrize(
+    ("signature", "sentence"),
+    [("cache=None", "transformers<5.24"), ("input_ids=None", "takes no past keys"), ("past_key_values=None", None)],
+)
+def test_prefixes_ask_whether_the_network_takes_keys_and_values(signature: str, sentence: str | None) -> None:
+    model = transformers.AutoModelForSequenceClassification.from_config(transformers.BertConfig(**SMALL))
+    model.base_model.forward = eval(f"lambda {signature}: None")
+    reason = find_reason("PREFIX_TUNING", model, {"classifier"})
+    assert reason is None if sentence is None else sentence in str(reason)

@@ -92,6 +92,12 @@ def test_an_adapter_is_told_as_peft_with_its_base(tmp_path: Path) -> None:
     assert "PeftModel.from_pretrained(base, run)" in card.text and "import pipeline" not in card.text
 
 
+def test_the_snippet_of_a_bottleneck_adapter_makes_the_method_known_first(tmp_path: Path) -> None:
+    text = write_card(tmp_path, method="bottleneck").text
+    assert "import hf_tune  # makes the method known to PEFT\nfrom peft import PeftModel\n" in text
+    assert "import hf_tune" not in write_card(tmp_path, method="lora").text
+
+
 def test_a_probe_is_a_full_model(tmp_path: Path) -> None:
     card = write_card(tmp_path, method="probe")
     assert card.data.library_name == "transformers" and "import pipeline" in card.text
