@@ -57,6 +57,11 @@ class Finetuned:
             parts.append({name: value.cpu().numpy() for name, value in kept.items()})
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
+    def read_outputs(self, examples: Sequence[Example], batch_size: int = 32) -> np.ndarray:
+        """Return the model's first output (the logits) of raw examples, float32, one row per example."""
+        batches = self.run_batches(examples, batch_size)
+        return np.concatenate([outputs.to_tuple()[0].float().cpu().numpy() for outputs, _ in batches])
+
     @torch.inference_mode()
     def run_batches(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Any, Batch]]:
         """Yield the model's output and the batch, in evaluation mode, without autocast."""

@@ -136,6 +136,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "task": recipe.task,
         "pipeline_tag": trainer.task.pipeline_tag,
         "problem_type": splits.problem_type,
+        "label_names": list(splits.label_names),
         "method": name_method(recipe.peft),
         "cost": {
             "train_seconds": trained.metrics["train_runtime"],

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from hf_tune.finetuned import Finetuned, load_finetuned
-from hf_tune.task import Example
 
 
 MAX_ROWS = 32
@@ -65,7 +64,7 @@ def prove(finetuned: Finetuned, folder: Path, split: Any) -> Proof:
         _run_child(folder, Path(work))
         reloaded = np.load(Path(work, "outputs.npy"))
         digests = json.loads(Path(work, "digests.json").read_text())
-    outputs = _outputs(finetuned, list(rows))
+    outputs = finetuned.read_outputs(list(rows), MAX_ROWS)
     own = _digests(finetuned.model)
     finetuned.model.to(device)
     difference = float(np.abs(outputs - reloaded).max()) if outputs.shape == reloaded.shape else float("inf")
@@ -95,7 +94,8 @@ def main(folder: Path, work: Path) -> None:
     torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
     finetuned = load_finetuned(folder)
     finetuned.model.float()
-    np.save(work / "outputs.npy", _outputs(finetuned, list(datasets.load_from_disk(str(work / "rows")))))
+    rows = list(datasets.load_from_disk(str(work / "rows")))
+    np.save(work / "outputs.npy", finetuned.read_outputs(rows, MAX_ROWS))
     (work / "digests.json").write_text(json.dumps(_digests(finetuned.model)))
 
 
@@ -106,12 +106,6 @@ def _run_child(folder: Path, work: Path) -> None:
     child = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise ProofFailed(f"{folder}: the saved model cannot be loaded in a fresh process:\n{child.stderr[-3000:]}")
-
-
-def _outputs(finetuned: Finetuned, examples: list[Example]) -> np.ndarray:
-    """Return the model's first output (the logits), float32, one row per example."""
-    batches = finetuned.run_batches(examples, MAX_ROWS)
-    return np.concatenate([outputs.to_tuple()[0].float().numpy() for outputs, _ in batches])
 
 
 def _find_differing(own: Mapping[str, str], reloaded: Mapping[str, str]) -> list[str]:

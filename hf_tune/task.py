@@ -27,6 +27,11 @@ MULTI_LABEL: ProblemType = "multi_label_classification"
 REGRESSION: ProblemType = "regression"
 
 
+def is_higher_better(metric: str) -> bool:
+    """Return whether more of a metric is better: of all but those that are named a loss or an error."""
+    return not metric.endswith(("loss", "error", "mse", "mae"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """One number and its 95 % interval."""

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import datasets
@@ -15,8 +16,6 @@ from sklearn import metrics
 from hf_tune.results.intervals import score_confusion, score_mean, score_proportion
 from hf_tune.task import Kept, Score
 
-
-METRIC_NAMES = ("accuracy", "precision_macro", "recall_macro", "f1_macro", "f1_weighted", "log_loss")
 
 _CLASSES = datasets.Features({"predictions": datasets.Value("int64"), "references": datasets.Value("int64")})
 
@@ -88,11 +87,17 @@ def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
     """
     labels, confusion = kept["labels"], count_confusion(kept, len(label_names))
     scores = {"accuracy": score_proportion(int(np.trace(confusion)), len(labels))}
-    for name, statistic in _STATISTICS:
+    for name, statistic in _CLASS_STATISTICS.items():
         scores[name] = score_confusion(confusion, statistic)
-    picked = np.take_along_axis(kept["log_probabilities"], labels[:, None], axis=1)[:, 0]
-    scores["log_loss"] = score_mean(-picked.astype(np.float64))
+    scores["log_loss"] = score_mean(tabulate_classes(kept)[:, 2])
     return scores
+
+
+def tabulate_classes(kept: Kept) -> np.ndarray:
+    """Return true class, predicted class and the true one's surprise in nats of each row, float64, shape (rows, 3)."""
+    labels, log_probabilities = kept["labels"], kept["log_probabilities"]
+    picked = np.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
+    return np.stack([labels, log_probabilities.argmax(axis=1), -picked.astype(np.float64)], axis=1)
 
 
 def score_each_class(kept: Kept, label_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -137,10 +142,34 @@ def _mean_of_present(values: np.ndarray, true: np.ndarray, predicted: np.ndarray
     return (values * present).sum(1) / present.sum(1)
 
 
+def _over_rows(statistic: "_Statistic") -> Callable[[np.ndarray], float]:
+    """Return a statistic of counts as one of rows of `tabulate_classes`."""
+
+    def read(rows: np.ndarray) -> float:
+        true, predicted = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
+        size = int(max(true.max(), predicted.max())) + 1
+        counts = (np.bincount(each, minlength=size)[None] for each in (true[true == predicted], true, predicted))
+        return float(statistic(*counts)[0])
+
+    return read
+
+
 _Statistic: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-_STATISTICS: tuple[tuple[str, _Statistic], ...] = (
-    ("precision_macro", lambda hits, true, found: _mean_of_present(_divide(hits, found), true, found)),
-    ("recall_macro", lambda hits, true, found: _mean_of_present(_divide(hits, true), true, found)),
-    ("f1_macro", lambda hits, true, found: _mean_of_present(_divide(2 * hits, true + found), true, found)),
-    ("f1_weighted", lambda hits, true, found: (_divide(2 * hits, true + found) * true).sum(1) / true.sum(1)),
+_CLASS_STATISTICS: Mapping[str, _Statistic] = MappingProxyType(
+    {
+        "precision_macro": lambda hits, true, found: _mean_of_present(_divide(hits, found), true, found),
+        "recall_macro": lambda hits, true, found: _mean_of_present(_divide(hits, true), true, found),
+        "f1_macro": lambda hits, true, found: _mean_of_present(_divide(2 * hits, true + found), true, found),
+        "f1_weighted": lambda hits, true, found: (_divide(2 * hits, true + found) * true).sum(1) / true.sum(1),
+    }
 )
+"""Name → what it makes of the rows that are hit, true and predicted, by class; shape (resamples, classes)."""
+CLASS_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
+    {
+        "accuracy": lambda rows: float((rows[:, 0] == rows[:, 1]).mean()),
+        **{name: _over_rows(statistic) for name, statistic in _CLASS_STATISTICS.items()},
+        "log_loss": lambda rows: float(rows[:, 2].mean()),
+    }
+)
+"""Name → what it makes of rows of `tabulate_classes`."""
+METRIC_NAMES = tuple(CLASS_STATISTICS)

@@ -1,6 +1,7 @@
 """Scores of any number of labels per row, and of numbers: with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,38 +10,21 @@ from hf_tune.results.intervals import score_rows
 from hf_tune.task import Kept, Score
 
 
-MULTI_LABEL_NAMES = (
-    "f1_micro",
-    "f1_macro",
-    "precision_micro",
-    "recall_micro",
-    "subset_accuracy",
-    "average_precision_macro",
-)
-REGRESSION_NAMES = ("spearman", "pearson", "rmse", "mae", "r2")
-
-
-def score_label_sets(kept: Kept) -> dict[str, Score]:
-    """Return every score with its bootstrap interval.
+def tabulate_label_sets(kept: Kept) -> np.ndarray:
+    """Return which labels each row has, and then which are predicted: bool, shape (rows, twice the labels).
 
     `kept` holds `log_odds`, float, and `labels`, 0 or 1, both of shape (rows, labels); a label is predicted where its
     probability is at least one half.
     """
-    true, predicted = kept["labels"] > 0, kept["log_odds"] >= 0
-    table = np.concatenate([true, predicted], axis=1)
-    count = true.shape[1]
+    return np.concatenate([kept["labels"] > 0, kept["log_odds"] >= 0], axis=1)
 
-    def split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return rows[:, :count], rows[:, count:]
 
-    scores = {
-        "f1_micro": score_rows(table, lambda rows: _f1(*split(rows), axis=None)),
-        "f1_macro": score_rows(table, lambda rows: _f1(*split(rows), axis=0)),
-        "precision_micro": score_rows(table, lambda rows: _share(split(rows)[0], split(rows)[1])),
-        "recall_micro": score_rows(table, lambda rows: _share(split(rows)[1], split(rows)[0])),
-        "subset_accuracy": score_rows(table, lambda rows: float((split(rows)[0] == split(rows)[1]).all(1).mean())),
-    }
-    return {**scores, "average_precision_macro": Score(value=_average_precision(true, kept["log_odds"]))}
+def score_label_sets(kept: Kept) -> dict[str, Score]:
+    """Return every score with its bootstrap interval; `kept` as in `tabulate_label_sets`."""
+    table = tabulate_label_sets(kept)
+    scores = {name: score_rows(table, statistic) for name, statistic in LABEL_SET_STATISTICS.items()}
+    average_precision = Score(value=_average_precision(kept["labels"] > 0, kept["log_odds"]))
+    return {**scores, "average_precision_macro": average_precision}
 
 
 def score_each_label(kept: Kept, label_names: Sequence[str]) -> list[dict[str, Any]]:
@@ -57,16 +41,15 @@ def score_each_label(kept: Kept, label_names: Sequence[str]) -> list[dict[str, A
     return [dict(zip(("label", "precision", "recall", "f1", "rows"), row, strict=True)) for row in rows]
 
 
+def tabulate_numbers(kept: Kept) -> np.ndarray:
+    """Return label and prediction of each row, float64, shape (rows, 2), from `labels` and `values`."""
+    return np.stack([kept["labels"], kept["values"]], axis=1).astype(np.float64)
+
+
 def score_numbers(kept: Kept) -> dict[str, Score]:
     """Return every score with its bootstrap interval; `kept` holds `values` and `labels`, float, shape (rows,)."""
-    pairs = np.stack([kept["labels"], kept["values"]], axis=1).astype(np.float64)
-    return {
-        "spearman": score_rows(pairs, _spearman),
-        "pearson": score_rows(pairs, lambda rows: _correlate(rows[:, 0], rows[:, 1])),
-        "rmse": score_rows(pairs, lambda rows: float(np.sqrt(np.mean((rows[:, 0] - rows[:, 1]) ** 2)))),
-        "mae": score_rows(pairs, lambda rows: float(np.mean(np.abs(rows[:, 0] - rows[:, 1])))),
-        "r2": score_rows(pairs, _determination),
-    }
+    pairs = tabulate_numbers(kept)
+    return {name: score_rows(pairs, statistic) for name, statistic in NUMBER_STATISTICS.items()}
 
 
 def guess_label_sets(train: Kept, kept: Kept, label_names: Sequence[str]) -> Mapping[str, Any]:
@@ -118,3 +101,33 @@ def _spearman(rows: np.ndarray) -> float:
 def _determination(rows: np.ndarray) -> float:
     total = float(((rows[:, 0] - rows[:, 0].mean()) ** 2).sum())
     return 1 - float(((rows[:, 0] - rows[:, 1]) ** 2).sum()) / total if total > 0 else 0.0
+
+
+def _split(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the true and the predicted half of `tabulate_label_sets`."""
+    half = rows.shape[1] // 2
+    return rows[:, :half], rows[:, half:]
+
+
+LABEL_SET_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
+    {
+        "f1_micro": lambda rows: _f1(*_split(rows), axis=None),
+        "f1_macro": lambda rows: _f1(*_split(rows), axis=0),
+        "precision_micro": lambda rows: _share(*_split(rows)),
+        "recall_micro": lambda rows: _share(*_split(rows)[::-1]),
+        "subset_accuracy": lambda rows: float(np.equal(*_split(rows)).all(1).mean()),
+    }
+)
+"""Name → what it makes of rows of `tabulate_label_sets`."""
+NUMBER_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
+    {
+        "spearman": _spearman,
+        "pearson": lambda rows: _correlate(rows[:, 0], rows[:, 1]),
+        "rmse": lambda rows: float(np.sqrt(np.mean((rows[:, 0] - rows[:, 1]) ** 2))),
+        "mae": lambda rows: float(np.mean(np.abs(rows[:, 0] - rows[:, 1]))),
+        "r2": _determination,
+    }
+)
+"""Name → what it makes of rows of `tabulate_numbers`."""
+MULTI_LABEL_NAMES = (*LABEL_SET_STATISTICS, "average_precision_macro")
+REGRESSION_NAMES = tuple(NUMBER_STATISTICS)

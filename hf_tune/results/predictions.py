@@ -6,9 +6,12 @@ or `values` (a number).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet
+from scipy.special import expit, logit
 
 from hf_tune.task import Kept
 
@@ -69,10 +72,24 @@ def tabulate_kept(kept: Kept, label_names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def read_predictions(file: Path, label_names: Sequence[str]) -> tuple[dict[str, Any], Kept]:
+    """Return the columns of a predictions.parquet, and what was kept of each row as `tabulate_kept` got it."""
+    columns = pyarrow.parquet.read_table(file).to_pydict()
+    number = {name: position for position, name in enumerate(label_names)}
+    if "probabilities" not in columns:
+        return columns, {"labels": np.asarray(columns["label"]), "values": np.asarray(columns["prediction"])}
+    probabilities = np.asarray(columns["probabilities"], dtype=np.float64)
+    if "score" not in columns:
+        has = [[name in row for name in label_names] for row in columns["label"]]
+        return columns, {"labels": np.asarray(has, dtype=np.float32), "log_odds": logit(probabilities)}
+    return columns, {
+        "labels": np.asarray([number[name] for name in columns["label"]]),
+        "log_probabilities": np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)),
+    }
+
+
 def _probabilities(kept: Kept) -> np.ndarray:
     """Return float64 probabilities, shape (rows, labels)."""
-    from scipy.special import expit
-
     if "log_odds" in kept:
         return expit(kept["log_odds"].astype(np.float64))
     return np.exp(kept["log_probabilities"].astype(np.float64))

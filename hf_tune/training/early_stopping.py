@@ -6,6 +6,7 @@ from typing import Any
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from hf_tune.input_error import InputError
+from hf_tune.task import is_higher_better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,38 +29,32 @@ class EarlyStopping:
         if self.threshold < 0:
             raise InputError(f"{self.threshold!r} is out of range", "it must be at least 0", at=("threshold",))
 
-    @property
-    def greater_is_better(self) -> bool:
-        """Return whether a higher value of the metric is better: all but losses."""
-        return not self.metric.endswith("loss")
-
     def training_arguments(self) -> dict[str, Any]:
         """Return the flags of the Trainer that this block stands for."""
         return {
             "load_best_model_at_end": True,
             "metric_for_best_model": self.metric,
-            "greater_is_better": self.greater_is_better,
+            "greater_is_better": is_higher_better(self.metric),
         }
 
     def callbacks(self) -> list[TrainerCallback]:
         """Return the callbacks that stop the Trainer."""
         stops: list[TrainerCallback] = [EarlyStoppingCallback(self.patience, self.threshold)]
         if self.target is not None:
-            stops.append(StopAtTarget(self.metric, self.target, self.greater_is_better))
+            stops.append(StopAtTarget(self.metric, self.target))
         return stops
 
 
 class StopAtTarget(TrainerCallback):
     """Stop when the validation metric has reached its target."""
 
-    def __init__(self, metric: str, target: float, greater_is_better: bool) -> None:
+    def __init__(self, metric: str, target: float) -> None:
         """Remember what to look for."""
         self.metric = metric
         self.target = target
-        self.greater_is_better = greater_is_better
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         """Stop where the target is reached."""
         value = metrics[f"eval_{self.metric}"]
-        if value >= self.target if self.greater_is_better else value <= self.target:
+        if value >= self.target if is_higher_better(self.metric) else value <= self.target:
             control.should_training_stop = True

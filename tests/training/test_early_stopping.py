@@ -20,9 +20,12 @@ def test_a_target_stops_once_it_is_reached(metric: str, value: float, stops: boo
     assert control.should_training_stop is stops
 
 
-def test_less_is_better_for_losses_only() -> None:
-    better = {metric: EarlyStopping(metric=metric).greater_is_better for metric in ("loss", "log_loss", "f1_macro")}
-    assert better == {"loss": False, "log_loss": False, "f1_macro": True}
+@pytest.mark.parametrize(
+    ("metric", "better"),
+    [("loss", False), ("log_loss", False), ("rmse", False), ("mae", False), ("f1_macro", True), ("spearman", True)],
+)
+def test_less_is_better_for_losses_and_errors(metric: str, better: bool) -> None:
+    assert EarlyStopping(metric=metric).training_arguments()["greater_is_better"] is better
 
 
 @pytest.mark.parametrize("wrong", [{"patience": 0}, {"threshold": -0.1}])
