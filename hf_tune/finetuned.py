@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hf_tune.input_error import InputError
+from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.tasks import get_task
@@ -84,8 +85,11 @@ def load_finetuned(name: str | Path, revision: str | None = None, device: str | 
     if "." in values["task"] and Path(name).is_dir() and str(folder.resolve()) not in sys.path:
         sys.path.append(str(folder.resolve()))  # a task of the user's own, copied there; never code from the Hub
     task = get_task(values["task"])
-    model = _load_adapter(folder, task) if (folder / "adapter_config.json").exists() else _load_full(folder, task)
-    model = model.to(device).eval()
+    if (folder / "adapter_config.json").exists():
+        model = _load_adapter(folder, task, values["model"].get("quantization_config"), device)
+    else:
+        model = _load_full(folder, task)
+    model = model.eval() if is_quantised(model) else model.to(device).eval()
     labels = model.config.id2label
     return Finetuned(
         task=task,
@@ -119,7 +123,7 @@ def _load_full(folder: Path, task: Task) -> Any:
     return getattr(transformers, task.auto_model).from_pretrained(folder, dtype="auto")
 
 
-def _load_adapter(folder: Path, task: Task) -> Any:
+def _load_adapter(folder: Path, task: Task, quantization: Any, device: str | torch.device) -> Any:
     import transformers
     from peft import PeftConfig, PeftModel
 
@@ -131,8 +135,11 @@ def _load_adapter(folder: Path, task: Task) -> Any:
             config=transformers.AutoConfig.from_pretrained(folder),
             dtype="auto",  # as config.json says: the precision that the base had in training
             ignore_mismatched_sizes=True,
+            **build_load_arguments(quantization, device),
         )
     except OSError as error:
         problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
         raise InputError(problem, "it must be at the same place, or on the Hub") from None
-    return PeftModel.from_pretrained(base.float(), folder)  # PEFT 0.21 would round the head to half precision
+    forget_quantization(base.config)
+    cast_to_float32(base)  # PEFT 0.21 would round the head to half precision
+    return PeftModel.from_pretrained(base, folder)

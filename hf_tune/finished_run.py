@@ -18,6 +18,7 @@ from hf_tune.data.splits import Splits
 from hf_tune.finetuned import Finetuned
 from hf_tune.hub.card import reported_split, save_card
 from hf_tune.model.checkpoint import save_config, save_model
+from hf_tune.model.quantised_base import cast_to_float32
 from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.source import BLOCKS
@@ -28,18 +29,19 @@ from hf_tune.task import Kept, LoadedModel, Scored, Task
 logger = logging.getLogger(__name__)
 
 
-def save_recipe(recipe: Recipe, folder: Path, revision: str | None = None) -> str:
+def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None) -> str:
     """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text.
 
-    `revision` is the commit of the checkpoint: with it the recipe repeats the run when the Hub has moved on.
+    `loaded` adds the commit of the checkpoint, so that the recipe repeats the run when the Hub has moved on, and the
+    layers that were not quantised, so that the base is built as it was.
     """
     import io
 
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     values = _in_order(recipe.values)
-    if revision is not None:
-        values["model"] = {**values["model"], "revision": revision}
+    for name, value in (("revision", loaded.revision), ("quantization_config", loaded.quantization)) if loaded else ():
+        values["model"] = {**values["model"], name: value} if value is not None else values["model"]
     YAML().dump(values, stream)
     (folder / "recipe.yaml").write_text(stream.getvalue(), encoding="utf-8")
     loader, colon, _ = str(recipe.data.load["path"]).partition(":")
@@ -77,7 +79,7 @@ def finish_run(
     # Without the wrapper that runs forward under autocast: the proof compares in float32.
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     _save(model, loaded.processor, folder)
-    model.float()  # what follows reads and compares in float32
+    cast_to_float32(model)  # what follows reads and compares in float32
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
     results = _describe(recipe, loaded, splits, trainer, trained) | {"splits": scores}
     split, _ = reported_split(results)
@@ -153,7 +155,8 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "batch_norm": moves,
         "resumed_from": trainer.resumed_from,
         "environment": record.describe_environment(_name_device(device), trainer.args.world_size),
-        "base": {"id": loaded.base_id, "revision": loaded.revision, "pretrained": loaded.pretrained},
+        "base": {"id": loaded.base_id, "revision": loaded.revision, "pretrained": loaded.pretrained}
+        | ({"quantization": loaded.quantization} if loaded.quantization else {}),
         "recipe_hash": hashlib.sha256(repr(_in_order(recipe.values)).encode()).hexdigest()[:16],
         "data": {"name": str(recipe.data.load["path"]), "fingerprint": splits.fingerprint, "rows": rows},
     }

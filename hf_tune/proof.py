@@ -1,6 +1,6 @@
 """Prove that what was saved is what was trained: reload it in a fresh process and compare outputs.
 
-python -m hf_tune.proof RUN WORK    (called by the run itself)
+python -m hf_tune.proof RUN WORK DEVICE    (called by the run itself)
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from hf_tune.finetuned import Finetuned, load_finetuned
+from hf_tune.model.quantised_base import cast_to_float32, is_quantised
 
 
 MAX_ROWS = 32
@@ -54,14 +55,16 @@ def prove(finetuned: Finetuned, folder: Path, split: Any) -> Proof:
     """Return whether `folder`, loaded in a fresh process with another seed, gives the outputs of the model in memory.
 
     Both run in float32 on the CPU, in evaluation mode and without autocast, on the first `MAX_ROWS` raw rows of the
-    split, with the same batches and threads.
+    split, with the same batches and threads; a quantised base stays on its device.
     """
     device = next(finetuned.model.parameters()).device
-    finetuned.model.float().cpu()
+    place = device if is_quantised(finetuned.model) else torch.device("cpu")
+    cast_to_float32(finetuned.model)
+    finetuned.model.to(place)
     rows = split.rows.select(range(min(MAX_ROWS, len(split))))
     with tempfile.TemporaryDirectory(prefix="hf_tune-proof-") as work:
         rows.save_to_disk(Path(work, "rows"))
-        _run_child(folder, Path(work))
+        _run_child(folder, Path(work), str(place))
         reloaded = np.load(Path(work, "outputs.npy"))
         digests = json.loads(Path(work, "digests.json").read_text())
     outputs = finetuned.read_outputs(list(rows), MAX_ROWS)
@@ -87,22 +90,22 @@ def check_proof(proof: Proof, folder: Path) -> None:
         )
 
 
-def main(folder: Path, work: Path) -> None:
+def main(folder: Path, work: Path, device: str = "cpu") -> None:
     """Load a run and write its outputs on the rows in `work`; the seed differs from every run's on purpose."""
     import datasets
 
     torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
-    finetuned = load_finetuned(folder)
-    finetuned.model.float()
+    finetuned = load_finetuned(folder, device=device)
+    cast_to_float32(finetuned.model)
     rows = list(datasets.load_from_disk(str(work / "rows")))
     np.save(work / "outputs.npy", finetuned.read_outputs(rows, MAX_ROWS))
     (work / "digests.json").write_text(json.dumps(_digests(finetuned.model)))
 
 
-def _run_child(folder: Path, work: Path) -> None:
+def _run_child(folder: Path, work: Path, device: str) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHER_VARIABLES)}
     clean |= {"OMP_NUM_THREADS": str(torch.get_num_threads()), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    command = [sys.executable, "-m", "hf_tune.proof", str(folder), str(work)]
+    command = [sys.executable, "-m", "hf_tune.proof", str(folder), str(work), device]
     child = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise ProofFailed(f"{folder}: the saved model cannot be loaded in a fresh process:\n{child.stderr[-3000:]}")
@@ -115,12 +118,12 @@ def _find_differing(own: Mapping[str, str], reloaded: Mapping[str, str]) -> list
 
 
 def _digests(model: Any) -> Mapping[str, str]:
-    """Return a checksum of every tensor of a model."""
+    """Return a checksum of every tensor of a model, as float32; quantised ones are unpacked."""
     return {
-        name: hashlib.sha256(value.detach().float().contiguous().numpy().tobytes()).hexdigest()
+        name: hashlib.sha256(value.detach().dequantize().contiguous().numpy().tobytes()).hexdigest()
         for name, value in model.state_dict().items()
     }
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

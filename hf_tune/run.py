@@ -44,7 +44,7 @@ def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) ->
     with recipe.blame("peft"):
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
     trainer = build_trainer(recipe, task, loaded, model, splits, overwrite)
-    save_recipe(recipe, recipe.output_dir, loaded.revision)
+    save_recipe(recipe, recipe.output_dir, loaded)
     with recipe.blame("training"):
         checkpoint = find_checkpoint(recipe.output_dir) if resume else None
         trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

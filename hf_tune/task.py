@@ -56,6 +56,8 @@ class LoadedModel:
     revision: str | None = None
     """Commit of the checkpoint on the Hub; None for a folder, or for an architecture without its weights."""
     pretrained: bool = True
+    quantization: Mapping[str, Any] | None = None
+    """The `quantization_config:` block with every layer that stayed in floats; None for a base in floats."""
     own_size: int | None = None
     """Side in pixels of the pictures that the checkpoint was trained on; None where it does not say, or has none."""
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
-from hf_tune.adapter.method_targets import check_rank, check_targets, find_reason, find_targets
+from hf_tune.adapter.method_targets import check_quantised, check_rank, check_targets, find_reason, find_targets
 from hf_tune.adapter.method_words import get_block
 from hf_tune.input_error import InputError
 from hf_tune.task import LoadedModel
@@ -46,7 +46,10 @@ def name_method(method: Method) -> str:
 
 
 def count_parameters(model: Any) -> tuple[int, int]:
-    """Return the numbers of trainable and of all parameters."""
+    """Return the numbers of trainable and of all parameters, those packed into bits counted one by one."""
+    if hasattr(model, "get_nb_trainable_parameters"):  # of PEFT, which knows how bits are packed
+        trainable, total = model.get_nb_trainable_parameters()
+        return trainable, total
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
 
@@ -66,6 +69,8 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
     if reason:
         problem = f"{name_method(method)} does not work on {loaded.model.config.model_type} models"
         raise InputError(problem, reason)
+    if loaded.quantization is not None:
+        check_quantised(peft_type)
     check_targets(loaded.model, block, loaded.new_layers)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     if "target_modules" in config_class.__dataclass_fields__ and block.get("target_modules") in (None, "all-linear"):

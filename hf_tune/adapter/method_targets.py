@@ -37,6 +37,19 @@ _CONV1D = (
 )
 """Methods that adapt GPT-2's own kind of linear layer."""
 
+_QUANTISED = (
+    *("LORA", "IA3", "OFT", "PVERA", "RANDLORA", "ROAD", "VERA"),  # PEFT 0.21 knows how to
+    *("BOTTLENECK", "LN_TUNING", *PROMPTS),  # never look at the weights
+)
+"""Methods that train on a base in 8 or 4 bits; others would take packed bits for numbers, some without an error."""
+
+
+def check_quantised(peft_type: str) -> None:
+    """Raise `InputError` where a method does not work on a quantised base."""
+    if peft_type not in _QUANTISED:
+        hint = f"these do: {', '.join(_QUANTISED)}"
+        raise InputError(f"{peft_type.lower()} does not work on a quantised base", hint)
+
 
 def find_reason(peft_type: str, model: Any, new_layers: Set[str]) -> str | None:
     """Return why a method cannot work on a network; None where it can."""

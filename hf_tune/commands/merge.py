@@ -73,10 +73,14 @@ def _merge(run: Path, output: Path) -> dict[str, Any]:
 
 def _check_method(run: Path, model: Any) -> None:
     from hf_tune.adapter.method_targets import PROMPTS
+    from hf_tune.model.quantised_base import is_quantised
 
     if not hasattr(model, "peft_config"):
         raise InputError(f"{run} holds a full model: there is nothing to merge", "use it as it is")
     method = str(getattr(model.active_peft_config.peft_type, "value", model.active_peft_config.peft_type))
+    if is_quantised(model):
+        problem = "the base is quantised and cannot be merged: its bits would round the adapter off"
+        raise InputError(problem, "load it with PEFT")
     if method in PROMPTS:
         raise InputError(f"{method} cannot be merged: its tokens are no weights of the base", "load it with PEFT")
     if method == "BOTTLENECK":

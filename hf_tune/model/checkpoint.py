@@ -11,6 +11,7 @@ import torch
 from hf_tune.input_error import InputError
 from hf_tune.model import new_layers, timm_checkpoint
 from hf_tune.model.checkpoint_config import AT, ModelSource, read_stored_labels
+from hf_tune.model.quantised_base import build_load_arguments, forget_quantization, resolve_quantization
 from hf_tune.task import LoadedModel
 
 
@@ -50,8 +51,11 @@ def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSou
         raise InputError(problem, "choose a checkpoint of another architecture", at=AT) from None
     with torch.device("meta"):
         model = auto_class.from_config(config)
+    if getattr(config, "quantization_config", None):
+        hint = "start from the checkpoint that it was made of, with `model.quantization_config`"
+        raise InputError("the checkpoint is stored quantised", hint, at=AT)
     new = label_parameters if source.pretrained else {name for name, _ in model.named_parameters()}
-    return LoadedModel(
+    outline = LoadedModel(
         model=model,
         processor=processor,
         new_layers=new_layers.name_layers(new),
@@ -59,6 +63,7 @@ def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSou
         revision=revision,
         pretrained=source.pretrained,
     )
+    return dataclasses.replace(outline, quantization=resolve_quantization(source.quantization_config, outline))
 
 
 def load_weights(
@@ -71,7 +76,7 @@ def load_weights(
     config = outline.model.config
     if not source.pretrained:
         return dataclasses.replace(outline, model=_initialise(auto_class, config).to(getattr(torch, source.dtype)))
-    model, absent = _fetch_weights(auto_class, source, config, outline.revision)
+    model, absent = _fetch_weights(auto_class, source, outline)
     head = {name for name, _ in model.named_parameters() if name.rpartition(".")[0] in outline.new_layers}
     inside = {name for name in absent - head if name.startswith(f"{model.base_model_prefix}.")}
     if inside:
@@ -109,18 +114,20 @@ def _initialise(auto_class: Any, config: Any) -> Any:
     return auto_class.from_config(config)
 
 
-def _fetch_weights(auto_class: Any, source: ModelSource, config: Any, revision: str | None) -> tuple[Any, set[str]]:
+def _fetch_weights(auto_class: Any, source: ModelSource, outline: LoadedModel) -> tuple[Any, set[str]]:
     """Return the model and the parameters that the checkpoint does not hold in this shape."""
     from transformers import logging as library_logging
 
     verbosity = library_logging.get_verbosity()
     library_logging.set_verbosity_error()  # its table of a mismatched head repeats what is asked for here
-    extra = {"attn_implementation": source.attn_implementation} if source.attn_implementation else {}
+    extra = build_load_arguments(outline.quantization)
+    if source.attn_implementation:
+        extra["attn_implementation"] = source.attn_implementation
     try:
         model, info = auto_class.from_pretrained(
             source.pretrained_model_name_or_path,
-            config=config,
-            revision=revision,
+            config=outline.model.config,
+            revision=outline.revision,
             cache_dir=source.cache_dir,
             local_files_only=source.local_files_only,
             dtype=getattr(torch, source.dtype),
@@ -137,5 +144,6 @@ def _fetch_weights(auto_class: Any, source: ModelSource, config: Any, revision: 
         raise InputError(f"this attention is not there: {error}", hint, at=("attn_implementation",)) from None
     finally:
         library_logging.set_verbosity(verbosity)
+    forget_quantization(model.config)
     absent = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
     return model, absent & {name for name, _ in model.named_parameters()}

@@ -30,9 +30,8 @@ class ModelSource:
             "token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
             "use_auth_token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",
             "trust_remote_code": "hf_tune runs no code from a checkpoint; leave it out",
-            "quantization_config": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
-            "load_in_4bit": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
-            "load_in_8bit": "hf_tune has no quantised bases yet; leave it out, or give `dtype: bfloat16`",
+            "load_in_4bit": "write `quantization_config: {quant_method: bitsandbytes, load_in_4bit: true}`",
+            "load_in_8bit": "write `quantization_config: {quant_method: bitsandbytes, load_in_8bit: true}`",
             "drop_rate": "write it under `model_args:`, the arguments of timm.create_model",
             "drop_path_rate": "write it under `model_args:`, the arguments of timm.create_model",
         }
@@ -47,6 +46,8 @@ class ModelSource:
     """What a label is; None: as the label column looks (numbers with a fraction, lists, or anything else)."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Stored precision of the weights; from_pretrained's own default follows the file, which may be half precision."""
+    quantization_config: Mapping[str, Any] | None = None
+    """`quant_method` and the arguments of `BitsAndBytesConfig` or `TorchAoConfig`; adapters only."""
     attn_implementation: str | None = None
     cache_dir: str | None = None
     local_files_only: bool = False

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import inspect
 from types import MappingProxyType
 from typing import Any
 
@@ -101,6 +102,17 @@ _LOAD_REFUSED = MappingProxyType(
 )
 
 
+_QUANTIZATION_CHOICES = MappingProxyType(
+    {
+        "bnb_4bit_quant_type": ["fp4", "nf4"],
+        "bnb_4bit_compute_dtype": ["float32", "bfloat16", "float16"],
+        "bnb_4bit_quant_storage": ["uint8", "float32", "bfloat16", "float16"],
+        # transformers 5.23 trains on 8 bits of torchao only; through activations in 8 bits no gradient passes.
+        "quant_type": ["Int8WeightOnlyConfig"],
+    }
+)
+
+
 def accepted_by_training() -> Accepted:
     """Return what the `training:` block accepts: the fields of `TrainingArguments`."""
     from transformers import TrainingArguments
@@ -134,6 +146,26 @@ def peft_types() -> list[str]:
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING
 
     return sorted(str(getattr(name, "value", name)) for name in PEFT_TYPE_TO_CONFIG_MAPPING)
+
+
+def accepted_by_quantization(quant_method: str) -> Accepted:
+    """Return what a `model.quantization_config:` block accepts: `quant_method` and the arguments of its config.
+
+    transformers 5.23 gives them no types; a default that is there says what is meant.
+    """
+    from transformers import BitsAndBytesConfig, TorchAoConfig
+
+    config = {"bitsandbytes": BitsAndBytesConfig, "torchao": TorchAoConfig}[quant_method]
+    parameters = inspect.signature(config).parameters.values()
+    named = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    types = {each.name: type(each.default) for each in named if isinstance(each.default, (bool, float, str))}
+    return Accepted(
+        owner=config.__name__,
+        hints={"quant_method": str, **{each.name: types.get(each.name, Any) for each in named}},
+        required=frozenset(each.name for each in named if each.default is each.empty),
+        choices=_QUANTIZATION_CHOICES,
+        refused={"llm_int8_enable_fp32_cpu_offload": "the whole model stands on one device; leave it out"},
+    )
 
 
 def accepted_by_load(path: str) -> Accepted:

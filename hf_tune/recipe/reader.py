@@ -54,6 +54,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     task = _find_task(values, report)
     model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
+    _check_quantization(values, report)
     _check_load(values, report)
     preprocess = (
         build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report) if task else None
@@ -104,6 +105,22 @@ def _find_task(values: Mapping[str, Any], report: Report) -> "Task | None":
         close = suggest(name, list_tasks())
         report.add(("task",), error.problem, close if close.startswith("did") else error.hint)
         return None
+
+
+def _check_quantization(values: Mapping[str, Any], report: Report) -> None:
+    from hf_tune.model.quantised_base import LEFT_OUT
+    from hf_tune.recipe.library_arguments import accepted_by_quantization
+
+    block = values["model"].get("quantization_config") if isinstance(values.get("model"), Mapping) else None
+    if not isinstance(block, Mapping):
+        return
+    path, method = ("model", "quantization_config"), block.get("quant_method")
+    if isinstance(method, str) and method in LEFT_OUT:
+        check_block(accepted_by_quantization(method), block, path, report)
+    elif method is None:
+        report.add(path, "`quant_method` is missing", f"one of {', '.join(LEFT_OUT)}")
+    else:
+        report.add((*path, "quant_method"), f"{method!r} is not known here", suggest(method, LEFT_OUT))
 
 
 def _check_load(values: Mapping[str, Any], report: Report) -> None:

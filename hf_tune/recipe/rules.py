@@ -1,6 +1,8 @@
 """Rules that join two blocks; each function is named as the sentence that it enforces and yields what breaks it."""
 
+import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from hf_tune.adapter.method_targets import PROMPTS
@@ -74,6 +76,39 @@ def an_adapter_needs_a_pretrained_base(values: Values, task: Task) -> Broken:
         yield ("peft",), problem, "write `peft: full`, or start from a checkpoint"
 
 
+def a_quantised_base_needs_an_adapter(values: Values, task: Task) -> Broken:
+    """Yield methods without an adapter, and a base that is not there: weights in 8 or 4 bits cannot be trained."""
+    model = values.get("model") or {}
+    if model.get("quantization_config") is None:
+        return
+    if values.get("peft") in ("full", "probe"):
+        yield ("peft",), "the weights of a quantised base cannot be trained", "write `peft: lora`"
+    if model.get("pretrained") is False:
+        yield ("model", "quantization_config"), "with `pretrained: false` there is nothing to quantise", "leave it out"
+
+
+def bitsandbytes_takes_4_or_8_bits(values: Values, task: Task) -> Broken:
+    """Yield a config that says neither: transformers 5.23 then quantises nothing; both at once it refuses."""
+    block = (values.get("model") or {}).get("quantization_config")
+    if not isinstance(block, Mapping) or block.get("quant_method") != "bitsandbytes":
+        return
+    if bool(block.get("load_in_4bit")) == bool(block.get("load_in_8bit")):
+        hint = "write `load_in_4bit: true` or `load_in_8bit: true`"
+        yield ("model", "quantization_config"), "bitsandbytes takes either 4 or 8 bits", hint
+
+
+def a_quantised_base_is_not_sharded(values: Values, task: Task) -> Broken:
+    """Yield ZeRO stage 3 of DeepSpeed, which cuts weights into pieces, on weights that are packed bits."""
+    deepspeed = (values.get("training") or {}).get("deepspeed")
+    if (values.get("model") or {}).get("quantization_config") is None or deepspeed is None:
+        return
+    if isinstance(deepspeed, str) and Path(deepspeed).is_file():
+        deepspeed = json.loads(Path(deepspeed).read_text(encoding="utf-8"))
+    stage = (deepspeed.get("zero_optimization") or {}).get("stage") if isinstance(deepspeed, Mapping) else None
+    if stage == 3:
+        yield ("training", "deepspeed"), "ZeRO stage 3 cannot shard the weights of a quantised base", "use stage 2"
+
+
 def roles_are_those_of_the_task(values: Values, task: Task) -> Broken:
     """Yield a role that the task does not have."""
     columns = (values.get("data") or {}).get("columns") or {}
@@ -145,6 +180,9 @@ RULES = (
     adam_is_adamw_without_weight_decay,
     one_precision_only,
     an_adapter_needs_a_pretrained_base,
+    a_quantised_base_needs_an_adapter,
+    bitsandbytes_takes_4_or_8_bits,
+    a_quantised_base_is_not_sharded,
     roles_are_those_of_the_task,
     prompts_need_a_text_model,
     a_prefix_needs_all_activations,

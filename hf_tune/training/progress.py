@@ -71,6 +71,8 @@ def quieten_libraries() -> None:
     import datasets
     import transformers
 
+    # bitsandbytes 0.50 says for every layer and step that it computes in half precision.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
     logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
