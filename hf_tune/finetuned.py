@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hf_tune.input_error import InputError
+from hf_tune.model.checkpoint import silence_load_report
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
@@ -129,14 +130,15 @@ def _load_adapter(folder: Path, task: Task, quantization: Any, device: str | tor
 
     adapter = PeftConfig.from_pretrained(folder)
     try:
-        base = getattr(transformers, task.auto_model).from_pretrained(
-            adapter.base_model_name_or_path,
-            revision=adapter.revision,
-            config=transformers.AutoConfig.from_pretrained(folder),
-            dtype="auto",  # as config.json says: the precision that the base had in training
-            ignore_mismatched_sizes=True,
-            **build_load_arguments(quantization, device),
-        )
+        with silence_load_report():
+            base = getattr(transformers, task.auto_model).from_pretrained(
+                adapter.base_model_name_or_path,
+                revision=adapter.revision,
+                config=transformers.AutoConfig.from_pretrained(folder),
+                dtype="auto",  # as config.json says: the precision that the base had in training
+                ignore_mismatched_sizes=True,
+                **build_load_arguments(quantization, device),
+            )
     except OSError as error:
         problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
         raise InputError(problem, "it must be at the same place, or on the Hub") from None

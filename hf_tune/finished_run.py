@@ -151,6 +151,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "best_checkpoint": Path(trainer.state.best_model_checkpoint).name
         if trainer.state.best_model_checkpoint
         else None,
+        "chosen_by": trainer.args.metric_for_best_model if trainer.state.best_model_checkpoint else None,
         "seed": trainer.args.seed,
         "batch_norm": moves,
         "resumed_from": trainer.resumed_from,
@@ -158,8 +159,17 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "base": {"id": loaded.base_id, "revision": loaded.revision, "pretrained": loaded.pretrained}
         | ({"quantization": loaded.quantization} if loaded.quantization else {}),
         "recipe_hash": hashlib.sha256(repr(_in_order(recipe.values)).encode()).hexdigest()[:16],
-        "data": {"name": str(recipe.data.load["path"]), "fingerprint": splits.fingerprint, "rows": rows},
+        "data": {"name": _name_data(recipe.data.load), "fingerprint": splits.fingerprint, "rows": rows},
     }
+
+
+def _name_data(load: Mapping[str, Any]) -> str:
+    """Return the name of a data set: of local files their own names, not the word for their format."""
+    files = load.get("data_dir") or load.get("data_files")
+    listed = list(files.values()) if isinstance(files, Mapping) else [files] if isinstance(files, str) else files or []
+    flat = [each for item in listed for each in ([item] if isinstance(item, str) else item)]
+    names = ", ".join(Path(each).name for each in flat)
+    return f"{names} ({load['path']})" if names else str(load["path"])
 
 
 def _has_statistics(loaded: LoadedModel) -> bool:

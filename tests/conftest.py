@@ -277,7 +277,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny_pictures.py").write_text(LOADER)
     sys.modules.pop("tiny_pictures", None)
     with pytest.MonkeyPatch.context() as patch:  # the proof's child inside this process: a fresh one costs 8 s
-        patch.setattr(hf_tune.proof, "_run_child", lambda run, work: hf_tune.proof.main(run, work))
+        patch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
         finetune(load_recipe(folder / "recipe.yaml", ["training.max_steps=2"]))
     sys.modules.pop("tiny_pictures", None)
     return folder / "run"

@@ -21,7 +21,7 @@ from hf_tune.proof import MAX_ROWS, Proof, ProofFailed, check_proof, prove
 @pytest.fixture
 def finetuned(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> Finetuned:
     """Return the model of the run; the proof's child runs inside this process: a fresh one costs 8 s."""
-    monkeypatch.setattr(hf_tune.proof, "_run_child", lambda folder, work: hf_tune.proof.main(folder, work))
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
     return load_finetuned(finished_run)
 
 
@@ -97,7 +97,7 @@ def test_the_child_knows_nothing_of_the_launcher(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("HF_TUNE_KEPT", "kept")
     monkeypatch.setattr(subprocess, "run", run)
-    hf_tune.proof._run_child(Path("run"), Path("work"))
+    hf_tune.proof._run_child(Path("run"), Path("work"), "cpu")
     assert called["command"] == [sys.executable, "-m", "hf_tune.proof", "run", "work"]
     assert not set(launcher) & set(called["env"]) and called["env"]["HF_TUNE_KEPT"] == "kept"
     assert called["env"]["OMP_NUM_THREADS"] == str(torch.get_num_threads())
@@ -107,4 +107,4 @@ def test_a_child_that_fails_is_told_with_its_own_words(monkeypatch: pytest.Monke
     failed = SimpleNamespace(returncode=1, stderr="Traceback …\nOSError: no file")
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: failed)
     with pytest.raises(ProofFailed, match=r"cannot be loaded in a fresh process:\nTraceback …\nOSError: no file"):
-        hf_tune.proof._run_child(Path("run"), Path("work"))
+        hf_tune.proof._run_child(Path("run"), Path("work"), "cpu")

@@ -106,6 +106,9 @@ class BottleneckLayer(torch.nn.Module, BaseTunerLayer):
         """Wrap a Linear, a GPT-2 Conv1D or a Conv2d; raises `ValueError` for another layer."""
         super().__init__()
         self.base_layer: Any = base_layer
+        for name in ("stride", "kernel_size", "dilation"):  # MobileNet of transformers pads by them
+            if hasattr(base_layer, name):
+                setattr(self, name, getattr(base_layer, name))
         self.merged_adapters: list[str] = []
         self._disable_adapters = False
         self.bottleneck_adapters = torch.nn.ModuleDict()

@@ -43,6 +43,9 @@ _QUANTISED = (
 )
 """Methods that train on a base in 8 or 4 bits; others would take packed bits for numbers, some without an error."""
 
+_ASK_CONVOLUTIONS = ("mobilenet_v1", "mobilenet_v2")
+"""Networks of transformers 5.23 that pad by hand, with the stride of the layer that a method would wrap."""
+
 
 def check_quantised(peft_type: str) -> None:
     """Raise `InputError` where a method does not work on a quantised base."""
@@ -57,6 +60,8 @@ def find_reason(peft_type: str, model: Any, new_layers: Set[str]) -> str | None:
         return _EXCLUDED[peft_type]
     if peft_type in PROMPTS:
         return _find_prompt_reason(peft_type, model)
+    if model.config.model_type in _ASK_CONVOLUTIONS and peft_type not in ("BOTTLENECK", "LN_TUNING"):
+        return "PEFT 0.21 hides the stride that this network's padding asks for; use timm's, `bottleneck` or `probe`"
     if peft_type != "BOTTLENECK" and not _find_layers(peft_type, {}, model, new_layers):
         kinds = "convolutions" if _has(model, torch.nn.Conv2d) else "Conv1D layers"
         return f"it cannot adapt {kinds}, and this network has no others; use `lora`"
@@ -104,6 +109,13 @@ def _find_layers(peft_type: str, block: Mapping[str, Any], model: Any, new_layer
     return [name for name in found if not _is_inside(name, new_layers)]
 
 
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{pattern!r} is no regular expression: {error}", at=("target_modules",)) from None
+
+
 def check_targets(model: Any, block: Mapping[str, Any], new_layers: Set[str]) -> None:
     """Raise `InputError` where the `target_modules` of a block match no layer, or only new ones."""
     wanted = block.get("target_modules")
@@ -112,9 +124,10 @@ def check_targets(model: Any, block: Mapping[str, Any], new_layers: Set[str]) ->
     names = [name for name, _ in model.named_modules() if name and not _is_inside(name, new_layers)]
     for item in [wanted] if isinstance(wanted, str) else wanted:
         if isinstance(wanted, str):
-            found = any(re.fullmatch(item, name) for name in names)
+            pattern = _compile(item)
+            found = [name for name in names if pattern.fullmatch(name)]
         else:
-            found = any(_matches(name, [item]) for name in names)
+            found = [name for name in names if _matches(name, [item])]
         if not found:
             layers = (name for name, layer in model.named_modules() if _can_adapt("LORA", layer))
             ends = sorted({name.rpartition(".")[2] for name in layers if not _is_inside(name, new_layers)})

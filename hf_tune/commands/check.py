@@ -41,7 +41,9 @@ def _report(recipe: "Recipe") -> None:
     from hf_tune.adapter.attach import attach_adapter, name_method
     from hf_tune.data.splits import load_splits
     from hf_tune.tasks import get_task
+    from hf_tune.training.progress import quieten_libraries
 
+    quieten_libraries()
     console = Console(highlight=False)
     task = get_task(recipe.task)
     with recipe.blame("data"):
@@ -52,8 +54,11 @@ def _report(recipe: "Recipe") -> None:
         )
     with recipe.blame("peft"):
         model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
-    console.print(f"[bold]task[/] {recipe.task}   [bold]method[/] {name_method(recipe.peft)}")
+    kind = splits.problem_type.replace("_", " ")
+    console.print(f"[bold]task[/] {recipe.task}, {kind}   [bold]method[/] {name_method(recipe.peft)}")
     console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
+    if outline.quantization:
+        console.print(f"[bold]quantised[/] by {outline.quantization}", highlight=False)
     _report_data(console, splits)
     with recipe.blame("data"):
         _report_example(console, task, outline, splits)
@@ -138,6 +143,7 @@ def _report_cost(
     console: Any, recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
 ) -> None:
     from hf_tune.adapter.attach import count_parameters
+    from hf_tune.model.quantised_base import count_saved_bytes
     from hf_tune.training.cost_estimate import estimate_memory_bytes
     from hf_tune.training.run_folder import estimate_disk_bytes
 
@@ -149,6 +155,7 @@ def _report_cost(
     trainable, total = count_parameters(model)
     example = task.collate([task.encode(splits.train[0], outline.processor)], outline.processor)
     memory, counted = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
+    memory -= count_saved_bytes(model, outline.quantization)
     rest = "" if counted else " without its activations"
     disk = estimate_disk_bytes(
         trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1

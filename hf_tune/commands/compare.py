@@ -99,11 +99,11 @@ def _read_runs(names: Sequence[str]) -> list[_Run]:
 def _read_run(folder: Path) -> _Run:
     from hf_tune.results.paired_tests import tabulate_rows
     from hf_tune.results.predictions import read_predictions
+    from hf_tune.results.record import read_results
 
-    for file in ("results.json", "predictions.parquet"):
-        if not (folder / file).exists():
-            raise InputError(f"{folder} is no finished run: it holds no {file}", "give the output_dir of a run")
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_results(folder)
+    if not (folder / "predictions.parquet").exists():
+        raise InputError(f"{folder} holds no predictions.parquet", "give the output_dir of a finished run")
     columns, kept = read_predictions(folder / "predictions.parquet", results["label_names"])
     table, statistics = tabulate_rows(kept)
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]

@@ -4,22 +4,25 @@ hf-tune info RUN
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from hf_tune.input_error import InputError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the summary of results.json; return 0, or 2 where there is none."""
     parser = argparse.ArgumentParser(prog="hf-tune info", description=__doc__.partition("\n")[0])
     parser.add_argument("run", help="output_dir of a run")
-    file = Path(parser.parse_args(argv).run, "results.json")
-    if not file.exists():
-        state = "has not finished: --resume goes on with it" if file.with_name("recipe.yaml").exists() else "is no run"
-        print(f"{file.parent} {state}; there is no results.json", file=sys.stderr)
+    folder = Path(parser.parse_args(argv).run)
+    try:
+        from hf_tune.results.record import read_results
+
+        results = read_results(folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
         return 2
-    results = json.loads(file.read_text(encoding="utf-8"))
     cost, proof, base = results["cost"], results["proof"], results["base"]
     print(f"{results['task']} by {results['method']} from {base['id']} {base['revision'] or ''}".rstrip())
     data = results["data"]

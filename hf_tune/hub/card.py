@@ -45,6 +45,7 @@ def save_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: Mappin
         split=split,
         scores=scores,
         adapter=adapter,
+        quantization=_format_quantization(results["base"].get("quantization")),
         table=_format_scores(results["splits"]),
         title=folder.resolve().name,
         **{name: value for name, value in facts.items() if name != "pipeline_tag"},
@@ -56,6 +57,17 @@ def reported_split(results: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """Return the name and the scores of the split that is reported: test, where there is one."""
     name = "test" if "test" in results["splits"] else "validation"
     return name, results["splits"][name]
+
+
+def _format_quantization(block: Mapping[str, Any] | None) -> str | None:
+    """Return the Python expression of a `quantization_config:` block."""
+    if block is None:
+        return None
+    arguments = {name: value for name, value in block.items() if name not in ("quant_method", "quant_type")}
+    named = [f"quant_type={block['quant_type']}()"] if "quant_type" in block else []
+    named += [f"{name}={value!r}" for name, value in arguments.items()]
+    config = {"bitsandbytes": "BitsAndBytesConfig", "torchao": "TorchAoConfig"}[block["quant_method"]]
+    return f"{config}({', '.join(named)})"
 
 
 def _format_scores(splits: Mapping[str, Any]) -> str:

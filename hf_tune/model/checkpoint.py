@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 def configure(source: ModelSource, revision: str | None, label_names: Sequence[str]) -> Any:
     """Return the transformers config of a checkpoint with the recipe's attributes and the labels of the data."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     name, where = source.pretrained_model_name_or_path, {"revision": revision, "cache_dir": source.cache_dir}
@@ -33,7 +35,11 @@ def configure(source: ModelSource, revision: str | None, label_names: Sequence[s
             raise InputError(
                 f"{type(config).__name__} has no {attribute!r}", f"it has: {known}", at=("config", attribute)
             )
-        setattr(config, attribute, value)
+        try:
+            setattr(config, attribute, value)
+        except StrictDataclassError as error:
+            problem = f"{value!r} is refused: {' '.join(str(error).split())}"
+            raise InputError(problem, at=("config", attribute)) from None
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: number for number, label in enumerate(label_names)}
     config.problem_type = source.problem_type
@@ -107,6 +113,19 @@ def save_config(config: Any, processor: Any, folder: Path) -> None:
         processor.plain.save_pretrained(folder)
 
 
+@contextmanager
+def silence_load_report() -> Iterator[None]:
+    """Keep transformers from printing its table of layers that are new: they are asked for."""
+    from transformers import logging as library_logging
+
+    verbosity = library_logging.get_verbosity()
+    library_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(verbosity)
+
+
 def _initialise(auto_class: Any, config: Any) -> Any:
     """Return the network with its architecture's own initialisation."""
     if config.model_type == "timm_wrapper":
@@ -116,34 +135,33 @@ def _initialise(auto_class: Any, config: Any) -> Any:
 
 def _fetch_weights(auto_class: Any, source: ModelSource, outline: LoadedModel) -> tuple[Any, set[str]]:
     """Return the model and the parameters that the checkpoint does not hold in this shape."""
-    from transformers import logging as library_logging
+    from safetensors import SafetensorError
 
-    verbosity = library_logging.get_verbosity()
-    library_logging.set_verbosity_error()  # its table of a mismatched head repeats what is asked for here
     extra = build_load_arguments(outline.quantization)
     if source.attn_implementation:
         extra["attn_implementation"] = source.attn_implementation
     try:
-        model, info = auto_class.from_pretrained(
-            source.pretrained_model_name_or_path,
-            config=outline.model.config,
-            revision=outline.revision,
-            cache_dir=source.cache_dir,
-            local_files_only=source.local_files_only,
-            dtype=getattr(torch, source.dtype),
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **extra,
-        )
+        with silence_load_report():
+            model, info = auto_class.from_pretrained(
+                source.pretrained_model_name_or_path,
+                config=outline.model.config,
+                revision=outline.revision,
+                cache_dir=source.cache_dir,
+                local_files_only=source.local_files_only,
+                dtype=getattr(torch, source.dtype),
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                **extra,
+            )
     except OSError as error:
         raise InputError(f"the weights cannot be loaded: {error}", "check the name and the network", at=AT) from None
+    except SafetensorError as error:
+        raise InputError(f"the file of the weights is damaged: {error}", "fetch or save it again", at=AT) from None
     except (ImportError, ValueError) as error:
         if not source.attn_implementation:
             raise
         hint = "take it out: transformers then chooses what is installed"
         raise InputError(f"this attention is not there: {error}", hint, at=("attn_implementation",)) from None
-    finally:
-        library_logging.set_verbosity(verbosity)
     forget_quantization(model.config)
     absent = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
     return model, absent & {name for name, _ in model.named_parameters()}

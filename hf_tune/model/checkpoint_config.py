@@ -32,6 +32,7 @@ class ModelSource:
             "trust_remote_code": "hf_tune runs no code from a checkpoint; leave it out",
             "load_in_4bit": "write `quantization_config: {quant_method: bitsandbytes, load_in_4bit: true}`",
             "load_in_8bit": "write `quantization_config: {quant_method: bitsandbytes, load_in_8bit: true}`",
+            "num_classes": "the labels come from the data; leave it out",
             "drop_rate": "write it under `model_args:`, the arguments of timm.create_model",
             "drop_path_rate": "write it under `model_args:`, the arguments of timm.create_model",
         }
@@ -64,11 +65,24 @@ def fetch_config(source: ModelSource) -> tuple[dict[str, Any], str | None]:
         file = Path(name, "config.json")
         if not file.exists():
             raise InputError(f"folder {name!r} holds no config.json", "is it a saved model?", at=AT)
-        return json.loads(file.read_text()), None
+        return _read_config(file), None
     if not source.pretrained and name.startswith("timm/"):
         return timm_checkpoint.read_timm_architecture(name), None
     file = _download_config(source)
-    return json.loads(file.read_text()), file.parent.name
+    return _read_config(file), file.parent.name
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """Return a config.json; raises `InputError` for one that is no config, and for an adapter's folder."""
+    if (file.parent / "adapter_config.json").exists():
+        raise InputError(f"{str(file.parent)!r} holds an adapter, not a whole model", "merge it: hf-tune merge", at=AT)
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{str(file)!r} is damaged: {error}", "fetch or save it again", at=AT) from None
+    if not isinstance(stored, dict):
+        raise InputError(f"{str(file)!r} is no config of a model", "choose another folder", at=AT)
+    return stored
 
 
 def _download_config(source: ModelSource) -> Path:
@@ -98,7 +112,8 @@ def _download_config(source: ModelSource) -> Path:
         ) from None
     except errors.LocalEntryNotFoundError:
         hint = "connect, set HF_ENDPOINT, or give a local folder"
-        raise InputError(f"the Hub cannot be reached and {name!r} is not in the cache", hint, at=AT) from None
+        problem = f"there is no folder {name!r}, the Hub cannot be reached, and it is not in the cache"
+        raise InputError(problem, hint, at=AT) from None
     except errors.EntryNotFoundError:
         raise InputError(f"{name!r} holds no config.json", "is it a model of transformers or timm?", at=AT) from None
     except OSError as error:  # HfHubHTTPError is one

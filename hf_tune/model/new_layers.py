@@ -45,5 +45,6 @@ def start_near_zero(model: Any, parameters: Iterable[str]) -> None:
 
 def find_head(model: Any, num_labels: int) -> str:
     """Return the name of the last layer with one output per label: its input are the features that it judges by."""
-    sizes = ((name, getattr(layer, "out_features", None)) for name, layer in model.named_modules())
-    return [name for name, size in sizes if size == num_labels][-1]
+    names = ("out_features", "out_channels")  # some of timm's heads are convolutions
+    sizes = ((name, [getattr(layer, each, None) for each in names]) for name, layer in model.named_modules())
+    return [name for name, size in sizes if num_labels in size][-1]

@@ -11,7 +11,7 @@ import torch
 from hf_tune.input_error import InputError
 from hf_tune.model import timm_checkpoint
 from hf_tune.model.checkpoint import build_outline, configure, load_weights, refuse
-from hf_tune.model.checkpoint_config import ModelSource, fetch_config
+from hf_tune.model.checkpoint_config import AT, ModelSource, fetch_config
 from hf_tune.model.image_processor import (
     PictureOptions,
     PictureProcessor,
@@ -85,7 +85,12 @@ def _configure(
     refuse(source, "model_args", "it is for timm checkpoints; write attributes of the config under `config:`")
     config = configure(source, revision, label_names)
     where = {"revision": revision, "cache_dir": source.cache_dir}
-    plain = AutoImageProcessor.from_pretrained(source.pretrained_model_name_or_path, **where)
+    try:
+        plain = AutoImageProcessor.from_pretrained(source.pretrained_model_name_or_path, **where)
+    except (OSError, ValueError) as error:
+        first_line = str(error).partition("\n")[0]
+        problem = f"{source.pretrained_model_name_or_path!r} has no image processor: {first_line}"
+        raise InputError(problem, "choose a checkpoint for pictures", at=AT) from None
     own_size = get_side(plain)
     return config, configure_transformers_processor(plain, preprocess), own_size
 

@@ -58,6 +58,19 @@ def build_load_arguments(block: Mapping[str, Any] | None, device: str | torch.de
     return {"quantization_config": config, "device_map": {"": _find_device(device)}}
 
 
+def count_saved_bytes(model: Any, block: Mapping[str, Any] | None) -> int:
+    """Return the bytes of float32 that a quantised base, with its adapter around it, will do without."""
+    if block is None:
+        return 0
+    left_out = tuple(f"{each}." for each in block[LEFT_OUT[block["quant_method"]]])
+    weights = 0
+    for name, layer in model.named_modules():
+        plain = name.removeprefix("base_model.model.").removesuffix(".base_layer")
+        if isinstance(layer, torch.nn.Linear) and not f"{plain}.".startswith(left_out):
+            weights += 0 if layer.weight.requires_grad else layer.weight.numel()
+    return weights * 4 - weights // (2 if block.get("load_in_4bit") else 1)
+
+
 def forget_quantization(config: Any) -> None:
     """Take the quantisation out of a config that says how a float checkpoint was loaded.
 

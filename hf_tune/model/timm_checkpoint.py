@@ -43,6 +43,9 @@ def build_timm_config(
     """Return the `TimmWrapperConfig` of an architecture with these labels, preprocessing settings and arguments."""
     from transformers import TimmWrapperConfig
 
+    for name, why in (("num_classes", "the labels come from the data"), ("in_chans", "pictures are read as RGB")):
+        if name in model_args:
+            raise InputError(f"`{name}` is not yours to set: {why}", "leave it out", at=("model_args", name))
     known = {name: value for name, value in (config.get("model_args") or {}).items() if name != "num_classes"}
     built = TimmWrapperConfig(
         architecture=config["architecture"],

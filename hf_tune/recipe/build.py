@@ -18,6 +18,19 @@ from hf_tune.recipe.error import Problem, RecipeError
 from hf_tune.recipe.source import KeyPath, Source
 
 
+_WORDS: Mapping[Any, str] = types.MappingProxyType(
+    {
+        int: "a whole number",
+        float: "a number",
+        str: "a word",
+        bool: "true or false",
+        list: "a list",
+        dict: "a block of keys",
+        Mapping: "a block of keys",
+    }
+)
+
+
 @dataclass
 class Report:
     """Every problem found so far in one recipe."""
@@ -172,8 +185,8 @@ def _type_name(hint: Any) -> str:
         return " or ".join(dict.fromkeys(options))
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(each) for each in typing.get_args(hint))
-    words: dict[Any, str] = {int: "a whole number", float: "a number", str: "a word", bool: "true or false"}
-    return words.get(hint) or (str(hint) if typing.get_args(hint) else str(getattr(hint, "__name__", hint)))
+    word = _WORDS.get(typing.get_origin(hint) or hint)
+    return word or (str(hint) if typing.get_args(hint) else str(getattr(hint, "__name__", hint)))
 
 
 def _enum_values(hint: Any) -> list[str]:

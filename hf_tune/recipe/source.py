@@ -64,12 +64,7 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], Source]:
 
     Raises `RecipeError` for a file that is missing, unreadable, not YAML, not a mapping, or that gives a key twice.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise _file_error(file, 1, "no such file", _nearby(file)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _file_error(file, 1, f"cannot be read: {error}", "a recipe is a UTF-8 text file") from None
+    text = _read_text(file)
     try:
         root = YAML(typ="rt").load(text)
     except DuplicateKeyError as error:
@@ -96,6 +91,21 @@ def _file_error(file: Path, line: int, problem: str, hint: str = "") -> RecipeEr
 def _nearby(file: Path) -> str:
     names = sorted(path.name for path in file.parent.glob("*.yaml")) if file.parent.is_dir() else []
     return f"recipes in {file.parent}/: {', '.join(names)}" if names else f"no recipe stands in {file.parent}/"
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _file_error(file, 1, "no such file", _nearby(file)) from None
+    except IsADirectoryError:
+        raise _file_error(file, 1, "is a folder, not a recipe", _nearby(file / "recipe.yaml")) from None
+    except OSError as error:
+        raise _file_error(file, 1, f"cannot be read: {error.strerror}", "check its permissions") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        raise _file_error(file, line, problem, "save the file as UTF-8") from None
 
 
 def _duplicate_error(file: Path, error: DuplicateKeyError) -> RecipeError:

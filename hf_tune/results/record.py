@@ -15,6 +15,7 @@ import pyarrow
 import pyarrow.parquet
 import torch
 
+from hf_tune.input_error import InputError
 from hf_tune.task import Score
 
 
@@ -51,6 +52,18 @@ def save_results(results: Mapping[str, Any], folder: Path) -> None:
     temporary = file.with_suffix(".json.tmp")
     temporary.write_text(json.dumps(results, indent=2, default=_as_json) + "\n", encoding="utf-8")
     os.replace(temporary, file)
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Return results.json of a run; raises `InputError` where there is none, or none that can be read."""
+    file = folder / "results.json"
+    if not file.exists():
+        state = "has not finished: --resume goes on with it" if (folder / "recipe.yaml").exists() else "is no run"
+        raise InputError(f"{folder} {state}; there is no results.json", "give the output_dir of a finished run")
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is damaged: {error}", "run it again") from None
 
 
 def as_json(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:

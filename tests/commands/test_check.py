@@ -22,7 +22,7 @@ def test_a_right_recipe_is_told_and_nothing_is_written(
     told = capsys.readouterr().out
     model = timm.create_model("test_resnet", num_classes=3)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert "task image_classification   method full" in told
+    assert "task image_classification, single label classification   method full" in told
     assert f"parameters {parameters:,} trained of {parameters:,} (100.00%)" in told
     assert "steps 3 an epoch on one process, 3 in all" in told
     assert "encoded: pixel_values (1, 3, 32, 32) float32" in told

@@ -113,7 +113,7 @@ def test_costs_of_other_machines_are_told_not_to_compare(tmp_path: Path, capsys:
         (lambda folder: write_run(folder, "1" * 40, data={"fingerprint": "bad"}), "(fingerprint): f00 and bad"),
         (lambda folder: write_run(folder, "1" * 39), "differ in the rows"),
         (lambda folder: write_run(folder, "1" * 39 + "0", splits={"test": {"accuracy": {"value": 1.0}}}), "says"),
-        (lambda folder: folder.mkdir(), "holds no results.json"),
+        (lambda folder: folder.mkdir(), "there is no results.json"),
     ],
 )
 def test_runs_that_do_not_compare_are_told(

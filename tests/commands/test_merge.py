@@ -20,7 +20,7 @@ from hf_tune.run import finetune
 @pytest.fixture
 def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Return a function that runs a recipe for two steps and returns its folder."""
-    monkeypatch.setattr(hf_tune.proof, "_run_child", lambda run, work: hf_tune.proof.main(run, work))
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
 
     def run(recipe: Path, *overrides: str) -> Path:
         loaded = load_recipe(recipe, ["training.max_steps=2", *overrides])
