@@ -106,7 +106,9 @@ def score_each_class(kept: Kept, label_names: Sequence[str]) -> list[dict[str, A
     columns = metrics.precision_recall_fscore_support(
         labels, predicted, labels=np.arange(len(label_names)), zero_division=0
     )
-    rows = zip(label_names, *(column.tolist() for column in columns), strict=True)
+    *scores, support = columns
+    # scikit-learn 1.9 gives the support as float where not one row is predicted right.
+    rows = zip(label_names, *(each.tolist() for each in scores), support.astype(int).tolist(), strict=True)
     return [dict(zip(("label", "precision", "recall", "f1", "rows"), row, strict=True)) for row in rows]
 
 

@@ -15,6 +15,7 @@ from hf_tune.results.classification_metrics import (
     LogLoss,
     Precision,
     Recall,
+    format_classes,
     score_classes,
     score_each_class,
     score_majority,
@@ -75,6 +76,13 @@ def test_each_class_has_its_own_scores() -> None:
     assert columns["recall"] == pytest.approx([2 / 3, 1, 0])
     assert columns["f1"] == pytest.approx([2 / 3, 4 / 5, 0])
     assert columns["rows"] == [3, 2, 1]
+
+
+def test_rows_are_counted_in_whole_numbers_where_no_row_is_right() -> None:
+    """scikit-learn 1.9 gives the support as float then, and the card said 4.0 rows."""
+    rows = score_each_class(keep([0, 0, 0, 0, 1], [1, 1, 1, 1, 0]), NAMES)
+    assert [repr(row["rows"]) for row in rows] == ["4", "1", "0"]
+    assert "| red | 0.000 | 0.000 | 0.000 | 4 |" in format_classes(rows)
 
 
 def test_the_majority_is_that_of_train_and_its_accuracy_that_of_the_split() -> None:
