@@ -18,11 +18,13 @@ def read_image(source: Any) -> PIL.Image.Image:
     16-bit grey pictures are scaled by their whole range: PIL's own conversion (13.0) clips them, so that nearly every
     pixel of an x-ray becomes white. Raises `InputError` for what cannot be decoded.
     """
+    stream = source if isinstance(source, PIL.Image.Image) else _stream(source)
     try:
-        picture = source if isinstance(source, PIL.Image.Image) else PIL.Image.open(_stream(source))
+        picture = stream if isinstance(stream, PIL.Image.Image) else PIL.Image.open(stream)
         picture.load()
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        raise InputError(f"not a readable picture: {error}", "mend the file or take it out") from None
+        hint = "mend the file or take it out"
+        raise InputError(f"not a readable picture{_name_file(source)}: {_say(error)}", hint) from None
     picture = PIL.ImageOps.exif_transpose(picture)
     if picture.mode.startswith("I;16"):
         picture = PIL.Image.fromarray((np.asarray(picture) / 257.0).round().astype(np.uint8))
@@ -33,11 +35,24 @@ def read_image(source: Any) -> PIL.Image.Image:
     return picture.convert("RGB")
 
 
+def _say(error: Exception) -> str:
+    """Return what is wrong; PIL (13.0) and the operating system name the object or file again."""
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "its content is of no known format"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _name_file(source: Any) -> str:
+    path = source.get("path") if isinstance(source, Mapping) else source
+    return f" ({str(path)!r})" if isinstance(path, (str, Path)) else ""
+
+
 def _stream(source: Any) -> Any:
     if isinstance(source, Mapping):  # datasets.Image(decode=False)
         source = source["bytes"] if source.get("bytes") is not None else source["path"]
     if source is None:
         raise InputError("there is no picture in this cell", "fill it or take the row out")
     if not isinstance(source, (bytes, str, Path)):
-        raise InputError(f"expected a picture, got {source!r}", "is it the right column?", at=("columns", "image"))
+        problem = f"expected a picture, got a value of type {type(source).__name__}"
+        raise InputError(problem, "is it the right column?", at=("columns", "image"))
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source)

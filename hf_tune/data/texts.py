@@ -16,8 +16,19 @@ def read_text(value: Any, role: str) -> str:
     if isinstance(value, list) and all(isinstance(turn, str) for turn in value):
         value = TURN_END.join(value)
     if not isinstance(value, str):
-        found = "nothing" if value is None else f"{value!r} ({type(value).__name__})"
-        raise InputError(f"`{role}` holds {found}, not a text", "fill it, take the row out, or name another column")
+        raise InputError(
+            f"`{role}` holds {_say(value)}, not a text", "fill it, take the row out, or name another column"
+        )
     if not value.strip():
         raise InputError(f"`{role}` is empty", "fill it or take the row out")
     return value
+
+
+def _say(value: Any) -> str:
+    """Return what a value is: a number itself, of anything else the type."""
+    if value is None or isinstance(value, (int, float)):
+        return "nothing" if value is None else f"{value!r} ({type(value).__name__})"
+    if isinstance(value, list):
+        turn = next(turn for turn, each in enumerate(value) if not isinstance(each, str))
+        return f"a list whose turn {turn} is {_say(value[turn])}"
+    return f"a value of type {type(value).__name__}"

@@ -1,6 +1,8 @@
 """Decoding of pictures."""
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -44,7 +46,23 @@ def test_what_cannot_be_decoded_is_an_input_error(content: bytes) -> None:
 
 
 def test_an_empty_cell_and_a_wrong_type_are_told() -> None:
-    with pytest.raises(InputError, match="no picture in this cell"):
+    with pytest.raises(InputError, match=r"^there is no picture in this cell; fill it or take the row out$"):
         read_image({"bytes": None, "path": None})
-    with pytest.raises(InputError, match="expected a picture, got 5"):
-        read_image(5)
+    with pytest.raises(InputError, match=r"^expected a picture, got a value of type object; is it") as caught:
+        read_image(object())
+    assert caught.value.at == ("columns", "image")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"bytes": b"no picture", "path": None}, "not a readable picture: its content is of no known format;"),
+        ({"bytes": b"no picture", "path": "a.png"}, r"not a readable picture \('a.png'\): its content is of no known"),
+        (Path("nowhere.png"), r"not a readable picture \('nowhere.png'\): No such file or directory;"),
+    ],
+)
+def test_an_unreadable_picture_is_named_by_its_path_if_it_has_one(source: Any, words: str) -> None:
+    """PIL (13.0) names the stream that it read from: `<_io.BytesIO object at 0x…>`."""
+    with pytest.raises(InputError, match=words) as caught:
+        read_image(source)
+    assert "object at" not in str(caught.value)

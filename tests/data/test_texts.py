@@ -28,9 +28,10 @@ def test_a_text_of_nothing_but_blanks_is_refused(value: Any) -> None:
         (None, "`text` holds nothing, not a text"),
         (3, r"`text` holds 3 \(int\), not a text"),
         (float("nan"), r"`text` holds nan \(float\), not a text"),
-        (["a", None], r"`text` holds \['a', None\] \(list\), not a text"),
-        ({"a": "b"}, r"\(dict\), not a text"),
-        (b"bytes", r"\(bytes\), not a text"),
+        (["a", None], "`text` holds a list whose turn 1 is nothing, not a text"),
+        ([object()], "`text` holds a list whose turn 0 is a value of type object, not a text"),
+        ({"a": "b"}, "a value of type dict, not a text"),
+        (b"bytes", "a value of type bytes, not a text"),
     ],
 )
 def test_what_is_no_text_is_shown(value: Any, words: str) -> None:
