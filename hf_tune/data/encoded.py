@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from hf_tune.data.mapped import MappedSplit
 from hf_tune.data.splits import Split
-from hf_tune.input_error import name_row
 from hf_tune.task import Example, Task
 
 
@@ -59,7 +58,7 @@ class EncodedSplit(Dataset):
 
     def _named(self, function: Callable[[Example], Any], row: int) -> Any:
         """Return `function` of one raw example; an error names row and split."""
-        with name_row(row, self.split.name):
+        with self.split.naming_row(row):
             return function(self.split[row])
 
 

@@ -6,12 +6,18 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_tune.data.label_column import (
+    AT,
+    FRACTIONS,
+    WHOLE_NUMBERS,
+    WORDS,
+    LabelColumn,
+    check_same_kind,
+    find_kind,
+)
 from hf_tune.data.labels import read_labels
 from hf_tune.input_error import InputError
 from hf_tune.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, ProblemType
-
-
-AT = ("columns", "label")
 
 
 def find_problem_type(feature: Any, given: ProblemType | None, known: Sequence[ProblemType]) -> ProblemType:
@@ -31,8 +37,8 @@ def find_problem_type(feature: Any, given: ProblemType | None, known: Sequence[P
     return found
 
 
-def read_label_column(
-    parts: Mapping[str, datasets.Dataset], column: str, problem_type: str
+def read_labels_as(
+    problem_type: str, columns: Mapping[str, LabelColumn]
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return label names and, for each split, its labels.
 
@@ -40,38 +46,40 @@ def read_label_column(
     shape (rows,) under the column's own name. Raises `InputError` for a label that does not fit, with row and split.
     """
     if problem_type == REGRESSION:
-        return (column,), {name: _read_numbers(rows, column, name) for name, rows in parts.items()}
+        train = columns["train"]
+        return (train.name,), {name: _read_numbers(column, train.feature) for name, column in columns.items()}
     if problem_type == MULTI_LABEL:
-        return _read_label_sets(parts, column)
-    return read_labels(parts, column)
+        return _read_label_sets(columns)
+    return read_labels(columns)
 
 
-def _read_numbers(rows: datasets.Dataset, column: str, name: str) -> np.ndarray:
-    values = rows.with_format(None)[column][:]
-    for row, value in enumerate(values):
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not np.isfinite(value):
-            problem = f"row {row} of split {name!r} has label {value!r}, which is no number"
-            raise InputError(problem, "mend it or take the row out", at=AT)
-    return np.asarray(values, dtype=np.float32)
+def _read_numbers(column: LabelColumn, train: Any) -> np.ndarray:
+    """Return the numbers of one split; those of a ClassLabel are its own, so all splits must have the same one."""
+    cells = column.read_cells("numbers")
+    if getattr(column.feature, "names", None) != getattr(train, "names", None):
+        problem = f"the ClassLabel of column {column.name!r} in split {column.origin.split!r} is not that of train"
+        raise InputError(problem, "its numbers would mean something else; give both the same", at=AT)
+    if find_kind(column.feature) not in (WHOLE_NUMBERS, FRACTIONS) and not hasattr(column.feature, "names"):
+        raise column.build_type_error("numbers")
+    numbers = np.asarray(cells, dtype=np.float32)
+    for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
+        raise column.build_row_error(
+            row, f"has label {cells[row]!r}, which is no number", "mend it or take the row out"
+        )
+    return numbers
 
 
-def _read_label_sets(
-    parts: Mapping[str, datasets.Dataset], column: str
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    feature = parts["train"].features[column]
-    inner = getattr(feature, "feature", None)
-    values = {name: rows.with_format(None)[column][:] for name, rows in parts.items()}
-    for name, rows in values.items():
-        _check_sets(rows, column, name)
-    if isinstance(inner, datasets.ClassLabel):
-        classes: list[Any] = list(range(len(inner.names)))
-        names = tuple(inner.names)
+def _read_label_sets(columns: Mapping[str, LabelColumn]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    cells = {name: _read_sets(column) for name, column in columns.items()}
+    features = {name: column.feature.feature for name, column in columns.items()}
+    check_same_kind(columns, features)
+    if isinstance(features["train"], datasets.ClassLabel):
+        classes: list[Any] = list(features["train"].names)
     else:
-        classes = sorted({each for labels in values["train"] for each in labels})
-        names = tuple(str(each) for each in classes)
+        classes = sorted({each for labels in cells["train"] for each in labels})
+    names = tuple(str(each) for each in classes)
     numbers = {each: number for number, each in enumerate(classes)}
-    sets = {name: _fill(rows, numbers, names, name) for name, rows in values.items()}
+    sets = {name: _fill(columns[name], rows, numbers, names) for name, rows in cells.items()}
     empty = [names[number] for number in np.flatnonzero(sets["train"].sum(0) == 0)]
     if empty or not names:
         problem = f"split 'train' has no row with label {', '.join(empty)}" if names else "no row of train has a label"
@@ -79,19 +87,30 @@ def _read_label_sets(
     return names, sets
 
 
-def _check_sets(rows: Sequence[Any], column: str, name: str) -> None:
-    for row, labels in enumerate(rows):
-        if not isinstance(labels, list) or not all(isinstance(each, (str, int)) for each in labels):
-            problem = f"row {row} of split {name!r}: {labels!r} in column {column!r} is no list of words or numbers"
-            raise InputError(problem, "an empty list stands for no label", at=AT)
+def _read_sets(column: LabelColumn) -> list[list[str | int]]:
+    """Return the class names or whole numbers of each row."""
+    wanted = "lists of words or whole numbers"
+    inner = getattr(column.feature, "feature", None)
+    if not isinstance(column.feature, (datasets.List, datasets.LargeList)):
+        raise column.build_type_error(wanted)
+    if find_kind(inner) not in (WORDS, WHOLE_NUMBERS) and inner != datasets.Value("null"):
+        raise column.build_type_error(wanted)
+    sets = column.read_raw()
+    for row, labels in enumerate(sets):
+        if labels is None or None in labels:
+            missing = "has no list" if labels is None else "has an empty place in its list"
+            raise column.build_row_error(row, f"{missing} in column {column.name!r}", "[] stands for no label")
+    return [[column.name_class(row, each, inner) for each in labels] for row, labels in enumerate(sets)]
 
 
-def _fill(rows: Sequence[Sequence[Any]], numbers: Mapping[Any, int], names: Sequence[str], split: str) -> np.ndarray:
-    filled = np.zeros((len(rows), len(numbers)), dtype=np.float32)
-    for row, labels in enumerate(rows):
+def _fill(
+    column: LabelColumn, sets: Sequence[Sequence[Any]], numbers: Mapping[Any, int], names: Sequence[str]
+) -> np.ndarray:
+    filled = np.zeros((len(sets), len(numbers)), dtype=np.float32)
+    for row, labels in enumerate(sets):
         for label in labels:
             if label not in numbers:
-                problem = f"row {row} of split {split!r} has label {label!r}, which train does not have"
-                raise InputError(problem, f"labels of train: {', '.join(names[:10])}", at=AT)
+                problem = f"has label {label!r}, which train does not have"
+                raise column.build_row_error(row, problem, f"labels of train: {', '.join(names[:10])}")
             filled[row, numbers[label]] = 1
     return filled

@@ -1,45 +1,49 @@
 """Class names and class numbers: from `ClassLabel`, or from the values that stand in the train split."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import datasets
 import numpy as np
 
+from hf_tune.data.label_column import AT, FRACTIONS, LabelColumn, check_same_kind, find_kind
 from hf_tune.input_error import InputError
 
 
-def read_labels(parts: Mapping[str, datasets.Dataset], column: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def read_labels(columns: Mapping[str, LabelColumn]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return the class names and, for each split, its class numbers (int64, shape (rows,)).
 
-    Raises `InputError` for a missing label, one of another type, one that train does not have, and a class without
-    a row in train; it names row and split.
+    The numbers are those of train's names: another split's ClassLabel may have its names in another order. Raises
+    `InputError` for a missing label, one of another type, one that train does not have, and a class without a row in
+    train; it names row and split.
     """
-    feature = parts["train"].features[column]
-    values = {name: rows.with_format(None)[column][:] for name, rows in parts.items()}
-    if isinstance(feature, datasets.ClassLabel):
-        classes: list[Any] = list(range(len(feature.names)))
-        names = tuple(feature.names)
-    else:
-        _check_type(values["train"], column)
-        classes = sorted(set(values["train"]))
-        names = tuple(str(each) for each in classes)
+    cells = {name: _read_classes(column) for name, column in columns.items()}
+    features = {name: column.feature for name, column in columns.items()}
+    check_same_kind(columns, features)
+    train = features["train"]
+    classes: list[Any] = list(train.names) if isinstance(train, datasets.ClassLabel) else sorted(set(cells["train"]))
+    names = tuple(str(each) for each in classes)
     numbers = {each: number for number, each in enumerate(classes)}
-    labels = {name: _numbers(rows, numbers, names, name) for name, rows in values.items()}
+    labels = {name: _number(columns[name], rows, numbers, names) for name, rows in cells.items()}
     present = np.bincount(labels["train"], minlength=len(names))
     if (present == 0).any():
         empty = ", ".join(repr(names[number]) for number in np.flatnonzero(present == 0))
         hint = "take the class out of the data's ClassLabel, or take more rows"
-        raise InputError(f"split 'train' has no row of class {empty}", hint, at=("columns", "label"))
+        raise InputError(f"split 'train' has no row of class {empty}", hint, at=AT)
     if len(names) < 2:
-        raise InputError(f"split 'train' has one class only: {names[0]!r}", "two are needed", at=("columns", "label"))
+        raise InputError(f"split 'train' has one class only: {names[0]!r}", "two are needed", at=AT)
     return names, labels
 
 
 def cut_stratified(
     count: int, labels: np.ndarray | None, fraction: float, seed: int, label_names: Sequence[str], name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row numbers that stay and those that are cut off, each ascending and every class in both."""
+    """Return the row numbers that stay and those that are cut off, each ascending.
+
+    Both have the classes in the same shares, as far as their rows can be divided. Raises `InputError` for a class of
+    one row and a part with fewer rows than there are classes.
+    """
     from sklearn.model_selection import train_test_split
 
     if labels is not None:
@@ -48,34 +52,43 @@ def cut_stratified(
             rare = label_names[int(rows_per_class.argmin())]
             problem = f"class {rare!r} has {rows_per_class.min()} row in train, too few to cut a {name} split from"
             raise InputError(problem, f"give a {name} split, or take more rows of it", at=("splits", name))
-    try:
-        kept, cut = train_test_split(np.arange(count), test_size=fraction, stratify=labels, random_state=seed)
-    except ValueError as error:
-        hint = "cut a larger fraction, or give a split of the data"
-        raise InputError(f"cannot cut {fraction:.0%} of {count} rows: {error}", hint, at=("splits", name)) from None
+    _check_cut(count, 1 if labels is None else len(label_names), fraction, name)
+    kept, cut = train_test_split(np.arange(count), test_size=fraction, stratify=labels, random_state=seed)
     return np.sort(kept), np.sort(cut)
 
 
-def _check_type(values: Sequence[Any], column: str) -> None:
-    for row, value in enumerate(values):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
-            what = f"label {value!r} in column {column!r} is neither a word nor a whole number"
-            problem = f"row {row} of split 'train': {what}"
-            raise InputError(problem, "is it the right column?", at=("columns", "label"))
-    if any(value is None for value in values):
-        row = next(row for row, value in enumerate(values) if value is None)
-        raise InputError(
-            f"row {row} of split 'train' has no label", "fill it or take the row out", at=("columns", "label")
-        )
-    kinds = {type(value) for value in values}
-    if len(kinds) > 1:
-        raise InputError(f"column {column!r} mixes words and numbers", "make them all words", at=("columns", "label"))
+def _check_cut(count: int, num_classes: int, fraction: float, name: str) -> None:
+    """Raise where either part would have fewer rows than there are classes (one row without classes)."""
+    num_cut = math.ceil(fraction * count)  # as scikit-learn rounds
+    if num_classes <= num_cut <= count - num_classes:
+        return
+    digits = max(2, len(str(count)))
+    low = -(-num_classes * 10**digits // count) / 10**digits
+    high = (count - num_classes) * 10**digits // count / 10**digits
+    classes = f"{num_classes} classes need at least {num_classes} in each" if num_classes > 1 else "each needs one"
+    problem = f"{name} {fraction!r} of {count} rows is {num_cut} and leaves {count - num_cut}, but {classes}"
+    would_do = f"give {low:g}" if low == high else f"give a fraction from {low:g} to {high:g}"
+    hint = would_do if low <= high else f"give a {name} split, or take more rows"
+    raise InputError(problem, hint, at=("splits", name))
 
 
-def _numbers(values: Sequence[Any], numbers: Mapping[Any, int], names: Sequence[str], split: str) -> np.ndarray:
-    for row, value in enumerate(values):
-        if value not in numbers:
+def _read_classes(column: LabelColumn) -> list[str | int]:
+    """Return the class name or whole number of each row."""
+    cells = column.read_cells("words or whole numbers")
+    feature, split = column.feature, column.origin.split
+    kind = find_kind(feature)
+    if kind == FRACTIONS:
+        problem = f"labels in column {column.name!r} of split {split!r} are {kind} ({feature.dtype})"
+        raise InputError(f"{problem}, such as {cells[0]!r}", "write them as whole numbers or words", at=AT)
+    if kind is None:
+        raise column.build_type_error("words or whole numbers")
+    return [column.name_class(row, cell, feature) for row, cell in enumerate(cells)]
+
+
+def _number(column: LabelColumn, cells: Sequence[Any], numbers: Mapping[Any, int], names: Sequence[str]) -> np.ndarray:
+    for row, cell in enumerate(cells):
+        if cell not in numbers:
             known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-            problem = f"row {row} of split {split!r} has label {value!r}, which train does not have"
-            raise InputError(problem, f"classes of train: {known}", at=("columns", "label"))
-    return np.asarray([numbers[value] for value in values], dtype=np.int64)
+            problem = f"has label {cell!r}, which train does not have"
+            raise column.build_row_error(row, problem, f"classes of train: {known}")
+    return np.asarray([numbers[cell] for cell in cells], dtype=np.int64)

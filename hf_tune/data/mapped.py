@@ -14,7 +14,6 @@ import torch
 from torch.utils.data import Dataset
 
 from hf_tune.data.splits import Split
-from hf_tune.input_error import name_row
 from hf_tune.task import Example, Task
 
 
@@ -33,7 +32,7 @@ class MappedSplit(Dataset):
         encode_rows = task.encode_rows
         self.split = split
         rows = split.rows.map(
-            lambda columns, numbers: encode_rows(_examples(columns, numbers, task, split.name), processor),
+            lambda columns, numbers: encode_rows(_examples(columns, numbers, task, split), processor),
             batched=True,
             with_indices=True,
             remove_columns=split.rows.column_names,
@@ -59,12 +58,12 @@ class MappedSplit(Dataset):
         return {**encoded, **labels, "row": torch.tensor(row), "epoch": torch.tensor(epoch)}
 
 
-def _examples(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], task: Task, name: str) -> list[Example]:
+def _examples(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], task: Task, split: Split) -> list[Example]:
     """Return the rows of a batch of columns, each checked."""
     values = zip(*columns.values(), strict=True)
     examples: list[Example] = [dict(zip(columns, each, strict=True)) for each in values]
     for row, example in zip(numbers, examples, strict=True):
-        with name_row(row, name):
+        with split.naming_row(row):
             task.check_example(example)
     return examples
 

@@ -1,18 +1,20 @@
-"""Load a data set and cut it into train, validation and test, each a table of roles and labels."""
+"""Cut a loaded data set into train, validation and test, each a table of roles and labels."""
 
 import hashlib
-import importlib
-import importlib.util
-import inspect
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import datasets
 import numpy as np
 
-from hf_tune.data.label_kinds import find_problem_type, read_label_column
+from hf_tune.data.label_column import LabelColumn
+from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.labels import cut_stratified
+from hf_tune.data.loading import load_raw
+from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.input_error import InputError
 from hf_tune.task import SINGLE_LABEL, Example, Kept, ProblemType, Task
 
@@ -62,6 +64,8 @@ class Split:
     label_role: str | None = None
     labels: np.ndarray | None = None
     """Class numbers, int64, shape (rows,); numbers, float32; or 0 and 1, float32, shape (rows, labels); or None."""
+    origin: RowOrigin | None = None
+    """Where the rows stand in the data set, for errors; None: they are the data set's split of this name."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -80,8 +84,27 @@ class Split:
 
     def select(self, indices: Any) -> "Split":
         """Return the split of these rows, in this order."""
-        labels = None if self.labels is None else self.labels[np.asarray(indices, dtype=np.int64)]
-        return Split(name=self.name, rows=self.rows.select(indices), label_role=self.label_role, labels=labels)
+        numbers = np.asarray(indices, dtype=np.int64)
+        labels = None if self.labels is None else self.labels[numbers]
+        origin = self.get_origin().select(numbers)
+        return replace(self, rows=self.rows.select(indices), labels=labels, origin=origin)
+
+    def get_origin(self) -> RowOrigin:
+        """Return where the rows stand in the data set."""
+        return self.origin or build_origin(self.name, [(self.name, 0, len(self))])
+
+    def name_row(self, row: int) -> str:
+        """Return what a person finds a row under in the data: `row 17 of split 'train' (now in validation)`."""
+        return self.get_origin().name_row(row)
+
+    @contextmanager
+    def naming_row(self, row: int) -> Iterator[None]:
+        """Add what a person finds the row under to an `InputError` about it."""
+        try:
+            yield
+        except InputError as error:
+            problem = f"{self.name_row(row)}: {error.problem}"
+            raise InputError(problem, error.hint, at=error.at or ("load",)) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +129,11 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     `problem_type` None: what the label column looks like. Raises `InputError` for data that cannot be loaded, a split
     or column that is not there, splits that overlap or are empty, and labels that do not fit; it names row and split.
     """
-    raw = _load(source.load)
+    raw = load_raw(source.load)
     plan = _plan(source.splits, raw)
-    parts = {name: _rows(raw, expression, name) for name, expression in plan.items() if isinstance(expression, str)}
-    _check_disjoint(raw, {name: plan[name] for name in parts})
+    pieces = {name: _pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
+    parts = {name: _rows(raw, each, name) for name, each in pieces.items()}
+    _check_disjoint(plan, pieces)
     roles = [role for role in task.columns if role in source.columns or role not in task.optional_columns]
     columns = {role: source.columns.get(role, role) for role in roles}
     for name, rows in parts.items():
@@ -117,10 +141,20 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
             raise InputError(f"split {name!r} ({plan[name]}) has no row", at=("splits", name))
         _check_columns(rows, columns, name)
     label_role = task.label_role
-    label_names, labels, kind = _read_labels(parts, columns, task, problem_type)
+    origins = {name: build_origin(name, each) for name, each in pieces.items()}
+    label_columns = {
+        name: LabelColumn(rows=rows, name=columns[label_role], origin=origins[name])
+        for name, rows in parts.items()
+        if label_role is not None
+    }
+    label_names, labels, kind = _read_labels(label_columns, task, problem_type)
     splits = {
         name: Split(
-            name=name, rows=_role_rows(rows, columns, label_role), label_role=label_role, labels=labels.get(name)
+            name=name,
+            rows=_role_rows(rows, columns, label_role),
+            label_role=label_role,
+            labels=labels.get(name),
+            origin=origins[name],
         )
         for name, rows in parts.items()
     }
@@ -148,77 +182,13 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
 
 
 def _read_labels(
-    parts: Mapping[str, datasets.Dataset], columns: Mapping[str, str], task: Task, problem_type: ProblemType | None
+    columns: Mapping[str, LabelColumn], task: Task, problem_type: ProblemType | None
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray], ProblemType]:
     """Return label names, the labels of each split, and their kind."""
-    if task.label_role is None:
+    if not columns:
         return (), {}, SINGLE_LABEL
-    column = columns[task.label_role]
-    kind = find_problem_type(parts["train"].features[column], problem_type, task.problem_types)
-    return *read_label_column(parts, column, kind), kind
-
-
-def _load(load: Mapping[str, Any]) -> datasets.DatasetDict:
-    path = str(load["path"])
-    if ":" in path and not path.startswith(("hf://", "http://", "https://", "s3://")):
-        raw = _call_loader(path, {name: value for name, value in load.items() if name != "path"})
-    else:
-        raw = _load_dataset(load)
-    if not isinstance(raw, datasets.DatasetDict):
-        raise InputError(f"expected a DatasetDict, got {type(raw).__name__}", "return one split per key", at=("load",))
-    return raw
-
-
-def _load_dataset(load: Mapping[str, Any]) -> Any:
-    from huggingface_hub import errors
-
-    offline = "check the network, or give a local folder"
-    try:
-        return datasets.load_dataset(**load)
-    except datasets.exceptions.DatasetNotFoundError as error:
-        raise InputError(f"no such data set: {error}", "check the name and your access", at=("load", "path")) from None
-    except ConnectionError as error:
-        raise InputError(f"{load['path']!r} cannot be reached: {error}", offline, at=("load", "path")) from None
-    except errors.HfHubHTTPError as error:
-        message = str(error).partition("\n")[0]
-        hint = "check `revision`, the name and your access"
-        raise InputError(f"{load['path']!r} cannot be fetched: {message}", hint, at=("load", "path")) from None
-    except FileNotFoundError as error:
-        place = ("load", "data_files" if "data_files" in load else "path")
-        raise InputError(f"not found: {error}", "paths are relative to the folder you start in", at=place) from None
-    except (
-        datasets.exceptions.DatasetGenerationError,
-        datasets.exceptions.DataFilesNotFoundError,
-        ValueError,
-    ) as error:
-        cause = error.__cause__ or error
-        hint = "is it in this format, UTF-8, and with this separator?"
-        raise InputError(f"{load['path']!r} cannot be loaded: {cause}", hint, at=("load",)) from None
-
-
-def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
-    """Call the user's own loader, `package.module:function`."""
-    module_name, _, function_name = path.partition(":")
-    try:
-        found = importlib.util.find_spec(module_name)
-    except (ModuleNotFoundError, ValueError):
-        found = None
-    at = ("load", "path")
-    if found is None:
-        hint = "it is looked for beside the recipe and among the installed packages"
-        raise InputError(f"no module {module_name!r}", hint, at=at)
-    module = importlib.import_module(module_name)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = ", ".join(sorted(name for name, value in vars(module).items() if inspect.isfunction(value)))
-        raise InputError(f"module {module_name!r} has no function {function_name!r}", f"known: {names}", at=at)
-    parameters = inspect.signature(function).parameters
-    try:
-        inspect.signature(function).bind(**arguments)
-    except TypeError as error:
-        unknown = [name for name in arguments if name not in parameters]
-        raise InputError(f"{path}: {error}", f"it takes: {', '.join(parameters)}", at=("load", *unknown[:1])) from None
-    return function(**arguments)
+    kind = find_problem_type(columns["train"].feature, problem_type, task.problem_types)
+    return *read_labels_as(kind, columns), kind
 
 
 def _plan(plan: SplitPlan, raw: datasets.DatasetDict) -> dict[str, str | float]:
@@ -245,22 +215,25 @@ def _pieces(raw: datasets.DatasetDict, expression: str, name: str) -> list[tuple
     ]
 
 
-def _rows(raw: datasets.DatasetDict, expression: str, name: str) -> datasets.Dataset:
-    pieces = [raw[split].select(range(first, end)) for split, first, end in _pieces(raw, expression, name)]
-    return pieces[0] if len(pieces) == 1 else datasets.concatenate_datasets(pieces)
+def _rows(raw: datasets.DatasetDict, pieces: Sequence[tuple[str, int, int]], name: str) -> datasets.Dataset:
+    parts = [raw[split].select(range(first, end)) for split, first, end in pieces]
+    try:
+        return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+    except ValueError as error:  # columns, or the names of a ClassLabel, that differ
+        joined = " and ".join(dict.fromkeys(split for split, _, _ in pieces))
+        message = str(error).partition("\n")[0]
+        hint = "give both the same columns"
+        raise InputError(f"{joined} cannot be joined: {message}", hint, at=("splits", name)) from None
 
 
-def _check_disjoint(raw: datasets.DatasetDict, plan: Mapping[str, Any]) -> None:
+def _check_disjoint(plan: Mapping[str, Any], pieces: Mapping[str, Sequence[tuple[str, int, int]]]) -> None:
     """Raise where one row would be in two splits."""
-    names = list(plan)
-    for position, name in enumerate(names):
-        for other in names[:position]:
-            for split, first, end in _pieces(raw, plan[name], name):
-                for other_split, other_first, other_end in _pieces(raw, plan[other], other):
-                    if split == other_split and max(first, other_first) < min(end, other_end):
-                        shared = min(end, other_end) - max(first, other_first)
-                        problem = f"{name} ({plan[name]}) and {other} ({plan[other]}) share {shared} rows"
-                        raise InputError(problem, "a score on rows that trained is no score", at=("splits", name))
+    for other, name in itertools.combinations(pieces, 2):
+        for mine, theirs in itertools.product(pieces[name], pieces[other]):
+            shared = min(mine[2], theirs[2]) - max(mine[1], theirs[1])
+            if mine[0] == theirs[0] and shared > 0:
+                problem = f"{name} ({plan[name]}) and {other} ({plan[other]}) share {shared} rows"
+                raise InputError(problem, "a score on rows that trained is no score", at=("splits", name))
 
 
 def _check_columns(rows: datasets.Dataset, columns: Mapping[str, str], split: str) -> None:
@@ -290,7 +263,7 @@ def _cut(split: Split, fraction: float, seed: int, label_names: Any, name: str) 
     labels = split.labels if label_names else None
     kept, cut = cut_stratified(len(split), labels, fraction, seed, label_names, name)
     part = split.select(cut)
-    return split.select(kept), Split(name=name, rows=part.rows, label_role=part.label_role, labels=part.labels)
+    return split.select(kept), replace(part, name=name, origin=replace(part.get_origin(), split=name))
 
 
 def _fingerprint(raw: datasets.DatasetDict) -> str:

@@ -40,6 +40,12 @@ def test_a_bad_row_is_found_before_training_and_named(cache_bytes: int, monkeypa
         EncodedSplit(split([5, -6, 7]), encode, encode)
 
 
+def test_a_row_that_was_cut_off_is_named_as_the_data_has_it() -> None:
+    """A corrupt row 2 of train was "row 1 of split 'train'" after another row had gone to validation."""
+    with pytest.raises(InputError, match="row 2 of split 'train': a negative value"):
+        EncodedSplit(split([5, 6, -7, 8]).select([1, 2]), encode, encode)
+
+
 def test_without_room_rows_are_encoded_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = EncodedSplit(split([5, 6]), encode, encode)
     monkeypatch.setattr(encoded, "CACHE_BYTES", 0)

@@ -118,6 +118,12 @@ def test_a_bad_row_names_itself_and_its_split(bad: str | None, tiny_text_checkpo
     assert caught.value.at == ("load",)
 
 
+def test_a_bad_row_that_was_cut_off_is_named_as_the_data_has_it(tiny_text_checkpoints: dict[str, str]) -> None:
+    rows = split(datasets.Dataset.from_dict({"text": ["a sea", "", "ruby", " "]})).select([2, 3])
+    with pytest.raises(InputError, match="row 3 of split 'train': `text` is empty"):
+        MappedSplit(rows, TASK, processor(tiny_text_checkpoints["bert"]))
+
+
 def test_what_was_encoded_before_is_read_again(
     on_disk: Callable[..., datasets.Dataset], encoded_rows: list[str], tiny_text_checkpoints: dict[str, str]
 ) -> None:

@@ -21,14 +21,17 @@ LOADER = '''
 """Forty rows of text."""
 import datasets
 
-def load(rows=40, splits=("train",)):
+def load(rows=40, splits=("train",), empty=None):
     """Return the same table under each name."""
-    table = datasets.Dataset.from_dict({"text": [str(n) for n in range(rows)], "kind": ["a", "b"] * (rows // 2)})
+    kinds = [None if n == empty else "ab"[n % 2] for n in range(rows)]
+    table = datasets.Dataset.from_dict({"text": [str(n) for n in range(rows)], "kind": kinds})
     return datasets.DatasetDict({name: table for name in splits})
 
-def load_list():
-    """Return no data set."""
-    return [1]
+def load_unlike():
+    """Return two splits with other types."""
+    rows = {"train": [0, 1], "words": ["a", "b"]}
+    tables = {name: datasets.Dataset.from_dict({"text": list("xy"), "kind": kinds}) for name, kinds in rows.items()}
+    return datasets.DatasetDict(tables)
 '''
 
 
@@ -89,25 +92,6 @@ def test_a_wrong_column_names_what_there_is() -> None:
     assert caught.value.at == ("columns", "label")
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        ("own_loadr:load", "no module 'own_loadr'"),
-        ("own_loader:laod", "known: load, load_list"),
-        ("own_loader:load_list", "expected a DatasetDict, got list"),
-    ],
-)
-def test_a_wrong_loader_is_told(path: str, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        load_splits(DataSource(load={"path": path}), TASK)
-
-
-def test_arguments_that_a_loader_does_not_take_are_told() -> None:
-    with pytest.raises(InputError, match="it takes: rows, splits") as caught:
-        load(row=3)
-    assert caught.value.at == ("load", "row")
-
-
 def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
     import datasets
     import PIL.Image
@@ -133,13 +117,32 @@ def test_csv_json_parquet_and_picture_folders_load(tmp_path: Path) -> None:
     assert splits.label_names == ("ant", "bee") and len(splits.test or []) == 6
 
 
-@pytest.mark.parametrize(
-    ("load", "words"),
-    [
-        ({"path": "csv", "data_files": "nowhere.csv"}, "not found|cannot be loaded"),
-        ({"path": "somebody/nothing"}, "cannot be reached|no such data set"),
-    ],
-)
-def test_data_that_is_not_there_is_told(load: dict, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        load_splits(DataSource(load=load), TASK)
+def test_rows_keep_the_name_that_they_have_in_the_data() -> None:
+    """A picture in row 17 of train was "row 15 of split 'train'" after a validation split was cut from it."""
+    splits = load(SplitPlan(train="train[10:]", validation=0.2))
+    assert len(splits.validation) == 6
+    for split, moved in ((splits.train, ""), (splits.validation, " (now in validation)")):
+        for row in range(len(split)):
+            assert split.name_row(row) == f"row {split[row]['text']} of split 'train'{moved}"
+
+
+def test_an_error_about_a_row_gets_the_name_that_it_has_in_the_data() -> None:
+    part = load(SplitPlan(validation="train[:50%]", train="train[50%:]")).validation.select([3, 8])
+    words = r"^row 8 of split 'train' \(now in validation\): empty; fill it$"
+    with pytest.raises(InputError, match=words) as caught, part.naming_row(1):
+        raise InputError("empty", "fill it")
+    assert caught.value.at == ("load",)
+
+
+def test_a_label_error_names_the_row_of_the_data() -> None:
+    with pytest.raises(InputError, match="row 33 of split 'train' has no label"):
+        load(SplitPlan(train="train[20:]", validation="train[:20]"), empty=33)
+    with pytest.raises(InputError, match=r"row 3 of split 'train' \(now in validation\) has no label"):
+        load(SplitPlan(train="train[20:]", validation="train[:20]"), empty=3)
+
+
+def test_splits_that_cannot_be_joined_are_told() -> None:
+    """datasets 5.2 raises a ValueError that ran through."""
+    with pytest.raises(InputError, match="train and words cannot be joined: The features can't be aligned") as caught:
+        load(SplitPlan(train="train+words"), path="own_loader:load_unlike")
+    assert caught.value.at == ("splits", "train")
