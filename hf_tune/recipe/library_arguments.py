@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -73,6 +74,8 @@ _TRAINING_REFUSED = MappingProxyType(
         "eval_do_concat_batches": _SET_BY_HF_TUNE,
         "resume_from_checkpoint": "give `--resume` on the command line",
         "push_to_hub": "a push inside the training loop can lose the run; save first, then push",
+        "local_rank": "the launcher sets it; leave it out",
+        "dataloader_drop_last": "it would drop rows of the evaluation too; leave it out",
         "do_train": _UNUSED,
         "do_eval": _UNUSED,
         "do_predict": _UNUSED,
@@ -129,6 +132,16 @@ def accepted_by_training() -> Accepted:
     )
     required = frozenset({"output_dir"})  # its default, "trainer_output", would mix runs
     return dataclasses.replace(known, required=required)
+
+
+def find_missing_trackers(names: Sequence[str]) -> dict[str, str]:
+    """Return the trackers of `report_to` that are not installed → the command that installs them."""
+    modules = {"azure_ml": ("azureml",), "flyte": ("flytekit",), "tensorboard": ("tensorboard", "tensorboardX")}
+    packages = {"azure_ml": "azureml-mlflow", "flyte": "flytekit"}
+    packages |= {name: f"'hf_tune[{name}]'" for name in ("tensorboard", "wandb", "trackio")}
+    known = set(_reporters()) - {"none"}
+    missing = [each for each in names if each in known and not any(map(_is_there, modules.get(each, (each,))))]
+    return {name: f"pip install {packages.get(name, name)}" for name in missing}
 
 
 def accepted_by_peft(peft_type: str) -> Accepted:
@@ -195,6 +208,10 @@ def accepted_by_card() -> Accepted:
     return dataclasses.replace(known, owner="ModelCardData", hints=hints, required=frozenset())
 
 
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def _optimizers() -> list[str]:
     from transformers.training_args import OptimizerNames
 
@@ -202,9 +219,7 @@ def _optimizers() -> list[str]:
 
 
 def _reporters() -> list[str]:
-    """Return the trackers that can report here: those of transformers that are installed."""
+    """Return the trackers of transformers, installed or not."""
     from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-    modules = {"azure_ml": "azureml", "flyte": "flytekit"}
-    installed = [each for each in INTEGRATION_TO_CALLBACK if importlib.util.find_spec(modules.get(each, each))]
-    return ["none", *sorted(installed)]
+    return ["none", *sorted(INTEGRATION_TO_CALLBACK)]

@@ -1,12 +1,15 @@
 """Rules that join two blocks; each function is named as the sentence that it enforces and yields what breaks it."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from hf_tune.adapter.method_targets import PROMPTS
 from hf_tune.adapter.method_words import WORDS, get_block
+from hf_tune.recipe.leaves import list_leaves
+from hf_tune.recipe.library_arguments import find_missing_trackers
 from hf_tune.recipe.source import KeyPath
 from hf_tune.task import Task
 
@@ -52,6 +55,48 @@ def best_model_needs_a_checkpoint_for_each_evaluation(values: Values, task: Task
         if evaluate != save or evaluate == "no":
             problem = f"the best checkpoint needs evaluation ({evaluate}) and saving ({save}) at the same steps"
             yield ("training", "load_best_model_at_end"), problem, "give both the same strategy"
+
+
+def the_best_step_is_a_saved_step(values: Values, task: Task) -> Broken:
+    """Yield saving at other steps than evaluation: the Trainer then keeps no best checkpoint and says nothing.
+
+    transformers 5.23 refuses only what is no multiple; of a multiple the best evaluation may still lie between.
+    """
+    training = values.get("training") or {}
+    best = values.get("early_stopping") is not None or training.get("load_best_model_at_end")
+    save, evaluate = training.get("save_steps"), training.get("eval_steps") or training.get("logging_steps") or 500
+    if best and training.get("eval_strategy") == "steps" and save not in (None, evaluate):
+        problem = f"the best checkpoint needs saving ({save}) and evaluation ({evaluate}) at the same steps"
+        yield ("training", "save_steps"), problem, "leave it out: it follows `eval_steps`"
+
+
+def a_run_takes_at_least_one_step(values: Values, task: Task) -> Broken:
+    """Yield `max_steps: 0`: transformers 5.23 trains a step with it."""
+    if (values.get("training") or {}).get("max_steps") == 0:
+        hint = "it must be at least 1, or -1 for as many as `num_train_epochs` says"
+        yield ("training", "max_steps"), "0 is out of range", hint
+
+
+def numbers_are_finite(values: Values, task: Task) -> Broken:
+    """Yield infinities and what is no number, wherever a block of ours or of a library holds one."""
+    for block in ("model", "preprocess", "peft", "objective", "early_stopping", "training"):
+        for path, value in list_leaves(values.get(block), (block,)):
+            if isinstance(value, float) and not math.isfinite(value):
+                yield path, f"{value!r} is out of range", "it must be finite"
+
+
+def trackers_are_installed(values: Values, task: Task) -> Broken:
+    """Yield a tracker whose package is not there."""
+    report_to = (values.get("training") or {}).get("report_to")
+    names = report_to if isinstance(report_to, list) else [report_to]
+    for name, command in find_missing_trackers([each for each in names if isinstance(each, str)]).items():
+        yield ("training", "report_to"), f"{name} is not installed", command
+
+
+def noise_on_embeddings_needs_a_text(values: Values, task: Task) -> Broken:
+    """Yield NEFTune on a task without text: there is no embedding of tokens that it could disturb."""
+    if (values.get("training") or {}).get("neftune_noise_alpha") is not None and task.encode_rows is None:
+        yield ("training", "neftune_noise_alpha"), "this task has no token embeddings", "leave it out"
 
 
 def adam_is_adamw_without_weight_decay(values: Values, task: Task) -> Broken:
@@ -177,6 +222,11 @@ RULES = (
     best_model_needs_a_metric_that_the_task_reports,
     early_stopping_sets_the_flags_of_the_trainer,
     best_model_needs_a_checkpoint_for_each_evaluation,
+    the_best_step_is_a_saved_step,
+    a_run_takes_at_least_one_step,
+    numbers_are_finite,
+    trackers_are_installed,
+    noise_on_embeddings_needs_a_text,
     adam_is_adamw_without_weight_decay,
     one_precision_only,
     an_adapter_needs_a_pretrained_base,

@@ -1,6 +1,8 @@
 """What the libraries' calls accept, as far as the libraries themselves say it."""
 
 import dataclasses
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import peft
@@ -13,6 +15,7 @@ from hf_tune.recipe.library_arguments import (
     accepted_by_load,
     accepted_by_peft,
     accepted_by_training,
+    find_missing_trackers,
     peft_types,
 )
 from hf_tune.recipe.source import Source
@@ -60,6 +63,33 @@ def test_the_names_that_training_accepts_are_the_librarys() -> None:
 )
 def test_sane_training_arguments_pass(values: dict[str, Any]) -> None:
     assert problems(accepted_by_training(), {"output_dir": "x", **values}) == []
+
+
+def test_a_tracker_that_is_not_installed_is_told_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: `report_to: tensorboard` was "not one of its values; known: none"."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert problems(accepted_by_training(), {"output_dir": "x", "report_to": ["tensorboard", "wandb"]}) == []
+    assert find_missing_trackers(["none", "tensorboard", "wandb", "trackio", "mlflow", "flyte", "nothing"]) == {
+        "tensorboard": "pip install 'hf_tune[tensorboard]'",
+        "wandb": "pip install 'hf_tune[wandb]'",
+        "trackio": "pip install 'hf_tune[trackio]'",
+        "mlflow": "pip install mlflow",
+        "flyte": "pip install flytekit",
+    }
+
+
+@pytest.mark.parametrize(("tracker", "module"), [("tensorboard", "tensorboardX"), ("mlflow", "mlflow")])
+def test_a_tracker_that_is_installed_is_not_missing(
+    tracker: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: "there" if name == module else None)
+    assert find_missing_trackers([tracker]) == {}
+
+
+def test_extras_that_a_hint_names_are_those_of_the_package() -> None:
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for command in find_missing_trackers(["tensorboard", "wandb", "trackio"]).values():
+        assert f"\n{command.partition('[')[2].partition(']')[0]} = [" in pyproject
 
 
 def test_the_default_output_folder_is_not_taken() -> None:

@@ -16,6 +16,9 @@ TASK: Any = SimpleNamespace(
 )
 TEXT_TASK: Any = SimpleNamespace(**{**vars(TASK), "peft_task_type": "SEQ_CLS", "encode_rows": len})
 
+QUANTISED = {"model": {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}}
+STEPS = {"eval_strategy": "steps", "save_strategy": "steps"}
+
 BROKEN = [
     ({"early_stopping": {"metric": "f1"}}, "early_stopping.metric", "reports: loss, accuracy, log_loss"),
     ({"training": {"metric_for_best_model": "eval_f1"}}, "training.metric_for_best_model", "no metric 'eval_f1'"),
@@ -31,10 +34,52 @@ BROKEN = [
         "training.load_best_model_at_end",
         "evaluation (no)",
     ),
+    (
+        {"early_stopping": {}, "training": {"eval_strategy": "steps", "eval_steps": 5, "save_steps": 10}},
+        "training.save_steps",
+        "saving (10) and evaluation (5) at the same steps",
+    ),
+    (
+        {"early_stopping": {}, "training": {"eval_strategy": "steps", "logging_steps": 7, "save_steps": 5}},
+        "training.save_steps",
+        "saving (5) and evaluation (7)",
+    ),
+    (
+        {"training": {**STEPS, "load_best_model_at_end": True, "save_steps": 1000}},
+        "training.save_steps",
+        "saving (1000) and evaluation (500)",
+    ),
+    ({"training": {"max_steps": 0}}, "training.max_steps", "at least 1, or -1"),
+    (
+        {"training": {"learning_rate": float("inf")}},
+        "training.learning_rate",
+        "inf is out of range; it must be finite",
+    ),
+    ({"training": {"weight_decay": float("nan")}}, "training.weight_decay", "nan is out of range"),
+    ({"preprocess": {"mean": [0.5, float("inf")]}}, "preprocess.mean.1", "must be finite"),
+    ({"early_stopping": {"threshold": float("nan")}}, "early_stopping.threshold", "must be finite"),
+    ({"training": {"neftune_noise_alpha": 5.0}}, "training.neftune_noise_alpha", "no token embeddings"),
+    ({"training": {"report_to": "dvclive"}}, "training.report_to", "dvclive is not installed; pip install dvclive"),
     ({"training": {"optim": "adam", "weight_decay": 0.1}}, "training.optim", "weight decay 0"),
     ({"training": {"fp16": True, "bf16": True}}, "training.fp16", "exclude each other"),
     ({"model": {"pretrained": False}, "peft": "probe"}, "peft", "base is random"),
     ({"model": {"pretrained": False}, "peft": {"peft_type": "LORA"}}, "peft", "base is random"),
+    ({**QUANTISED, "peft": "probe"}, "peft", "weights of a quantised base cannot be trained"),
+    (
+        {"model": {"quantization_config": {"quant_method": "torchao"}, "pretrained": False}},
+        "model.quantization_config",
+        "nothing to quantise",
+    ),
+    (
+        {"model": {"quantization_config": {"quant_method": "bitsandbytes"}}, "peft": "lora"},
+        "model.quantization_config",
+        "either 4 or 8 bits",
+    ),
+    (
+        {**QUANTISED, "peft": "lora", "training": {"deepspeed": {"zero_optimization": {"stage": 3}}}},
+        "training.deepspeed",
+        "use stage 2",
+    ),
     ({"data": {"columns": {"img": "x"}}}, "data.columns.img", "image: a picture; label: its class"),
     ({"peft": {"peft_type": "P_TUNING"}}, "peft.peft_type", "P_TUNING works on text models only"),
     ({"peft": "prefix"}, "peft", "PREFIX_TUNING works on text models only"),
@@ -72,11 +117,17 @@ KEPT: list[dict[str, Any]] = [
     {"training": {"metric_for_best_model": "eval_log_loss"}},
     {"training": {"load_best_model_at_end": True, "eval_strategy": "steps", "save_strategy": "steps"}},
     {"training": {"load_best_model_at_end": True}},
+    {"training": {**STEPS, "load_best_model_at_end": True, "eval_steps": 0.1, "save_steps": 0.1}},
+    {"training": {**STEPS, "eval_steps": 5, "save_steps": 7}},
+    {"early_stopping": {}, "training": {"eval_strategy": "epoch", "save_steps": 7}},
+    {"training": {"max_steps": -1, "report_to": "none"}, "early_stopping": {"target": 0.5}},
+    {"training": {"max_steps": 1, "report_to": ["none"]}},
     {"training": {"optim": "adam", "weight_decay": 0.0, "bf16": True, "fp16": False}},
     {"training": {"optim": "adamw_torch", "weight_decay": 0.1, "metric_for_best_model": "accuracy"}},
     {"model": {"pretrained": False}, "peft": "full"},
     {"model": {"pretrained": True}, "peft": {"peft_type": "LORA"}},
     {"data": {"columns": {"image": "img", "label": "y"}}},
+    {**QUANTISED, "peft": "lora", "training": {"deepspeed": {"zero_optimization": {"stage": 2}}}},
 ]
 
 
@@ -113,6 +164,10 @@ def test_every_rule_has_a_recipe_here_that_breaks_it() -> None:
 
 def test_a_prompt_method_is_right_where_peft_knows_the_task() -> None:
     assert list(rules.find_broken_rules({"peft": {"peft_type": "PREFIX_TUNING"}}, TEXT_TASK)) == []
+
+
+def test_noise_on_embeddings_is_right_where_there_are_tokens() -> None:
+    assert list(rules.find_broken_rules({"training": {"neftune_noise_alpha": 5}}, TEXT_TASK)) == []
 
 
 def test_an_empty_early_stopping_block_sets_the_flags_too() -> None:
