@@ -1,5 +1,6 @@
 """Build `TrainingArguments` from the `training:` block, late: it may start a process group, and needs the device."""
 
+import copy
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +33,9 @@ def resolve_training(
     if early_stopping is not None:
         resolved |= early_stopping.training_arguments()
         resolved["save_strategy"] = resolved["eval_strategy"]
+    if resolved.get("load_best_model_at_end") and resolved["eval_strategy"] == "steps":
+        # The Trainer's own default, 500, saves no step that was evaluated, and then no best one can be loaded.
+        resolved["save_steps"] = resolved.get("eval_steps") or resolved.get("logging_steps") or 500
     return resolved
 
 
@@ -47,20 +51,55 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
     except (ValueError, ImportError) as error:
         named = [name for name in resolved if name in str(error)]
         raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None
+    _check_precision(arguments)
     _check_optimiser(arguments)
+    _check_optimiser_options(arguments)
     _check_kernels(arguments)
     _check_schedule(arguments)
     return arguments
+
+
+def _check_precision(arguments: Any) -> None:
+    """Raise where fp16 is asked for on a CPU: transformers 5.23 and accelerate 1.15 say nothing of it."""
+    if arguments.fp16 and arguments.device.type == "cpu":
+        raise InputError(
+            "fp16 needs a GPU, and this run has none", "write `bf16: true`, or leave it out", at=("fp16",)
+        )
 
 
 def _check_optimiser(arguments: Any) -> None:
     """Raise where the optimiser's package is not installed; the Trainer would notice after the folder was written."""
     from transformers import Trainer
 
+    _list_optimiser_options(arguments)
     try:
         Trainer.get_optimizer_cls_and_kwargs(arguments)
     except (ImportError, ValueError) as error:
         raise InputError(f"this optimiser cannot be built: {error}", "adamw_torch is there", at=("optim",)) from None
+
+
+def _check_optimiser_options(arguments: Any) -> None:
+    """Raise where the optimiser is the same without one of its `optim_args`: most of them read none."""
+    from transformers import Trainer
+
+    options = _list_optimiser_options(arguments)
+    _, built = Trainer.get_optimizer_cls_and_kwargs(arguments)
+    for option in options:
+        without = copy.copy(arguments)
+        without.optim_args = ",".join(each for each in options if each != option)
+        if Trainer.get_optimizer_cls_and_kwargs(without)[1] == built:
+            problem = f"{option!r} changes nothing for optim {str(arguments.optim.value)!r}"
+            hint = "leave it out; Adam's options are keys of their own: `adam_beta1`, `adam_beta2`, `adam_epsilon`"
+            raise InputError(problem, hint, at=("optim_args",))
+
+
+def _list_optimiser_options(arguments: Any) -> list[str]:
+    """Return the options in `optim_args`; raises `InputError` for one that is not of the form `name=value`."""
+    options = [each for each in (arguments.optim_args or "").replace(" ", "").split(",") if each]
+    wrong = [each for each in options if each.count("=") != 1]
+    if wrong:
+        raise InputError(f"{wrong[0]!r} is no option", "write `name=value, name=value`", at=("optim_args",))
+    return options
 
 
 def _check_kernels(arguments: Any) -> None:

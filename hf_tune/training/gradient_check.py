@@ -8,6 +8,13 @@ from transformers import TrainerCallback
 from hf_tune.input_error import InputError
 
 
+_BEFORE_ANY_STEP = (
+    "no weight has moved yet, so that the network itself overflows: train in float32 (`model.dtype`, no `bf16`), "
+    "look for inputs that are not finite or far too large, or take another method under `peft:`"
+)
+_AFTER_A_STEP = "lower `learning_rate`, add `warmup_steps`, or train in float32"
+
+
 class GradientCheck(TrainerCallback):
     """Looks at every trainable tensor before the first two optimiser steps."""
 
@@ -22,7 +29,7 @@ class GradientCheck(TrainerCallback):
             raise InputError(f"no gradient reaches {_list(absent)}", hint)
         broken = [name for name, value in trainable if not torch.isfinite(value.grad).all()]
         if broken:
-            hint = "lower `learning_rate`, add `warmup_steps`, or train in float32"
+            hint = _BEFORE_ANY_STEP if state.global_step == 0 else _AFTER_A_STEP
             raise InputError(f"step {state.global_step + 1}: the gradient of {_list(broken)} is not finite", hint)
 
 

@@ -20,6 +20,19 @@ def test_early_stopping_saves_when_it_evaluates() -> None:
     assert resolved["save_strategy"] == "steps" and resolved["greater_is_better"] is False
 
 
+@pytest.mark.parametrize(
+    ("written", "steps"),
+    [({"eval_steps": 5}, 5), ({"logging_steps": 7}, 7), ({}, 500), ({"eval_steps": 0.25, "logging_steps": 7}, 0.25)],
+)
+def test_the_best_step_is_saved_because_saving_follows_evaluation(written: dict[str, float], steps: float) -> None:
+    """Found: `save_steps` stayed 500, no evaluated step was saved, and the last one passed for the best."""
+    by_block = resolve_training({"eval_strategy": "steps", **written}, EarlyStopping(), {})
+    both = {"eval_strategy": "steps", "save_strategy": "steps"}
+    by_hand = resolve_training({**both, "load_best_model_at_end": True, **written}, None, {})
+    assert by_block["save_steps"] == by_hand["save_steps"] == steps
+    assert "save_steps" not in resolve_training({**both, **written}, None, {})
+
+
 def test_the_columns_of_the_data_are_never_dropped(tmp_path: Path) -> None:
     """TRAPS T11, T16."""
     arguments = build_arguments({"output_dir": str(tmp_path), "use_cpu": True})
@@ -51,3 +64,41 @@ def test_kernels_that_are_not_installed_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Liger's kernels are not installed") as caught:
         build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "use_liger_kernel": True})
     assert caught.value.at == ("use_liger_kernel",)
+
+
+def test_fp16_without_a_gpu_is_told(tmp_path: Path) -> None:
+    """Found: accepted without effect."""
+    with pytest.raises(InputError, match="fp16 needs a GPU") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "fp16": True})
+    assert caught.value.at == ("fp16",)
+
+
+@pytest.mark.parametrize(
+    ("optim", "options", "ignored"),
+    [
+        ("adamw_torch", "betas=0.9", "betas=0.9"),
+        ("adamw_torch_fused", "eps=1e-3", "eps=1e-3"),
+        ("sgd", "momentum=0.9, dampenning=1", "dampenning=1"),
+        ("adafactor", "scale_parameter=true", "scale_parameter=true"),
+    ],
+)
+def test_options_that_the_optimiser_never_reads_are_told(
+    optim: str, options: str, ignored: str, tmp_path: Path
+) -> None:
+    """Found: accepted without effect."""
+    with pytest.raises(InputError, match=f"'{ignored}' changes nothing for optim '{optim}'") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "optim": optim, "optim_args": options})
+    assert caught.value.at == ("optim_args",)
+
+
+@pytest.mark.parametrize(
+    ("optim", "options"), [("sgd", "momentum=0.9,nesterov=true"), ("rmsprop", "alpha=0.9, centered=true")]
+)
+def test_options_that_the_optimiser_reads_pass(optim: str, options: str, tmp_path: Path) -> None:
+    build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "optim": optim, "optim_args": options})
+
+
+def test_an_option_without_a_value_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'momentum' is no option; write `name=value") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "optim": "sgd", "optim_args": "momentum"})
+    assert caught.value.at == ("optim_args",)

@@ -25,3 +25,14 @@ def test_an_unused_layer_and_a_broken_gradient_are_named() -> None:
         look(model, step=1)
     look(model, step=2)
     look(model, fp16=True)
+
+
+def test_before_any_step_a_lower_rate_is_no_cure() -> None:
+    """Found: "lower learning_rate" at step 1, where no weight had moved yet and the inputs overflowed."""
+    model = torch.nn.Linear(2, 2)
+    (model(torch.ones(1, 2)).sum() * float("inf")).backward()
+    with pytest.raises(InputError, match=r"step 1: .*no weight has moved yet") as caught:
+        look(model, step=0)
+    assert "learning_rate" not in caught.value.hint
+    with pytest.raises(InputError, match=r"step 2: .*lower `learning_rate`"):
+        look(model, step=1)
