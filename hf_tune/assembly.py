@@ -1,6 +1,7 @@
 """Put the checked parts of a recipe together: the Trainer of a run, ready to start."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from hf_tune.adapter.attach import count_parameters
@@ -8,22 +9,47 @@ from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError
+from hf_tune.recipe.leaves import list_local_paths
+from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
 from hf_tune.task import LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
-from hf_tune.training.run_folder import check_disk, clear_folder, estimate_disk_bytes
+from hf_tune.training.run_folder import (
+    FolderMode,
+    check_disk,
+    check_folder,
+    clear_folder,
+    estimate_disk_bytes,
+    find_checkpoint,
+)
+from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
 from hf_tune.training.trainer import FineTuneTrainer, TrainingData
 
 
 logger = logging.getLogger(__name__)
 
 
-def build_trainer(
-    recipe: Recipe, task: Task, loaded: LoadedModel, model: Any, splits: Splits, overwrite: bool
-) -> FineTuneTrainer:
-    """Return the Trainer of a run; every row was read, and only then an old run was deleted where `overwrite` says so.
+def find_start(recipe: Recipe, mode: FolderMode) -> Path | None:
+    """Return the checkpoint that a run goes on from; None where it begins anew. Nothing was loaded yet.
 
-    Raises `RecipeError` for rows that cannot be read, arguments that do not fit this machine, and a disk that is full.
+    Raises `RecipeError` where the run may not write its folder, would delete what it reads, or may not be resumed.
+    """
+    with recipe.blame("training"):
+        needed = [Path(recipe.source.file), *list_local_paths(recipe.values)] if mode == "overwrite" else []
+        check_folder(recipe.output_dir, mode, needed)
+    if mode != "resume":
+        return None
+    check_resumable(recipe)
+    return find_checkpoint(recipe.output_dir)
+
+
+def build_trainer(
+    recipe: Recipe, task: Task, loaded: LoadedModel, model: Any, splits: Splits, checkpoint: Path | None = None
+) -> FineTuneTrainer:
+    """Return the Trainer of a run, which goes on from `checkpoint` if there is one; every row was read by then.
+
+    Raises `RecipeError` for rows that cannot be read, arguments that do not fit this machine or this network, a run
+    that is finished already, and a disk that is full. Of an old run nothing was touched.
     """
     present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
     with recipe.blame("data"):
@@ -37,28 +63,48 @@ def build_trainer(
         limit = recipe.training.get("save_total_limit") or 1
         check_disk(recipe.output_dir, estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit))
         arguments = build_arguments(recipe.training)
-    if overwrite:
-        clear_folder(recipe.output_dir)
-    trainer = FineTuneTrainer(
-        task,
-        model,
-        loaded.processor,
-        arguments,
-        TrainingData(
-            train=encoded["train"],
-            validation=encoded["validation"],
-            test=encoded.get("test"),
-            preprocess=recipe.preprocess,
-            make_draws=Draws,
-            label_names=splits.label_names,
-            new_layers=loaded.new_layers,
-            objective=recipe.objective,
-            problem_type=splits.problem_type,
-            notes=(*splits.notes, *notes),
-        ),
-        recipe.early_stopping.callbacks() if recipe.early_stopping else (),
+        _check_network(arguments, loaded.model)
+        plan = plan_steps(arguments, len(splits.train))
+        check_evaluation(arguments, plan)
+        if checkpoint is not None:
+            check_unfinished(checkpoint, plan)
+    if checkpoint is not None:
+        check_revision(recipe, loaded.revision)
+    data = TrainingData(
+        train=encoded["train"],
+        validation=encoded["validation"],
+        test=encoded.get("test"),
+        preprocess=recipe.preprocess,
+        make_draws=Draws,
+        label_names=splits.label_names,
+        new_layers=loaded.new_layers,
+        objective=recipe.objective,
+        problem_type=splits.problem_type,
+        notes=(*splits.notes, *notes),
     )
-    return trainer
+    stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
+    with recipe.blame("training"):
+        try:
+            return FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
+        except (ValueError, ImportError) as error:  # such as sharding in one process alone
+            named = [name for name in recipe.training if name in str(error)]
+            raise InputError(f"the Trainer refuses it: {error}", at=tuple(named[:1])) from None
+
+
+def clear_old_run(trainer: FineTuneTrainer, folder: Path, mode: FolderMode) -> None:
+    """Delete what the new start makes untrue, in the first process: after the checks of all, before any goes on."""
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero():
+        clear_folder(folder, mode)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _check_network(arguments: Any, model: Any) -> None:
+    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written."""
+    if arguments.activation_checkpointing and not model.supports_gradient_checkpointing:
+        problem = f"{type(model).__name__} does not support activation checkpointing"
+        hint = "leave it out; a smaller per_device_train_batch_size with gradient_accumulation_steps saves memory too"
+        raise InputError(problem, hint, at=("activation_checkpointing",))
 
 
 def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:

@@ -15,26 +15,28 @@ from hf_tune.input_error import InputError
 
 if TYPE_CHECKING:
     from hf_tune.recipe.schema import Recipe
+    from hf_tune.training.run_folder import FolderMode
 
 
-def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) -> dict[str, Any]:
-    """Run every step of a recipe and return what it measured; raises `InputError` before anything is written."""
+def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
+    """Run every step of a recipe and return what it measured; raises `InputError` before anything is written.
+
+    `mode`: the folder is `new`; or `resume` the run that stands in `output_dir`, or `overwrite` it.
+    """
     from dataclasses import replace
 
     from transformers import set_seed
 
     from hf_tune.adapter.attach import attach_adapter
-    from hf_tune.assembly import build_trainer
+    from hf_tune.assembly import build_trainer, clear_old_run, find_start
     from hf_tune.data.splits import load_splits
     from hf_tune.finished_run import finish_run, save_recipe
     from hf_tune.tasks import get_task
     from hf_tune.training.progress import quieten_libraries
-    from hf_tune.training.run_folder import check_folder, find_checkpoint
 
     quieten_libraries()
     task = get_task(recipe.task)
-    with recipe.blame("training"):
-        check_folder(recipe.output_dir, resume, overwrite, needed=recipe.folder)
+    checkpoint = find_start(recipe, mode)
     set_seed(recipe.training.get("seed", 42))
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task, recipe.model.problem_type)
@@ -43,10 +45,10 @@ def finetune(recipe: "Recipe", resume: bool = False, overwrite: bool = False) ->
         loaded = task.load_model(source, recipe.preprocess, splits.label_names)
     with recipe.blame("peft"):
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-    trainer = build_trainer(recipe, task, loaded, model, splits, overwrite)
+    trainer = build_trainer(recipe, task, loaded, model, splits, checkpoint)
+    clear_old_run(trainer, recipe.output_dir, mode)
     save_recipe(recipe, recipe.output_dir, loaded)
     with recipe.blame("training"):
-        checkpoint = find_checkpoint(recipe.output_dir) if resume else None
         trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return finish_run(recipe, task, loaded, splits, trainer, trained)
 
@@ -57,15 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("recipe", help="YAML file; see recipes/")
     parser.add_argument("overrides", nargs="*", metavar="block.key=value", help="such as training.seed=3 or peft=lora")
     folder = parser.add_mutually_exclusive_group()
-    folder.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in output_dir")
-    folder.add_argument("--overwrite", action="store_true", help="delete the run that stands in output_dir")
+    parser.set_defaults(mode="new")
+    folder.add_argument("--resume", action="store_const", dest="mode", const="resume", help="go on with the old run")
+    folder.add_argument("--overwrite", action="store_const", dest="mode", const="overwrite", help="delete the old run")
     options = parser.parse_intermixed_args(argv)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         from hf_tune.recipe.reader import load_recipe
 
-        finetune(load_recipe(options.recipe, options.overrides), options.resume, options.overwrite)
+        finetune(load_recipe(options.recipe, options.overrides), options.mode)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

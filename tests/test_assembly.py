@@ -10,13 +10,16 @@ from typing import Any
 import datasets
 import pytest
 from transformers import EarlyStoppingCallback
+from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperPreTrainedModel
 
 from hf_tune.adapter.attach import attach_adapter
-from hf_tune.assembly import build_trainer
+from hf_tune.assembly import build_trainer, clear_old_run, find_start
 from hf_tune.data.splits import Splits, load_splits
+from hf_tune.finished_run import save_recipe
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.tasks import get_task
+from hf_tune.training.run_folder import FolderMode
 from hf_tune.training.trainer import FineTuneTrainer
 
 
@@ -27,13 +30,13 @@ Spoil = Callable[[Splits], Splits]
 def build(write_recipe: Callable[..., Path]) -> Callable[..., FineTuneTrainer]:
     """Return a function that builds the Trainer of the tiny recipe."""
 
-    def build_tiny(overrides: tuple[str, ...] = (), overwrite: bool = False, spoil: Spoil = lambda s: s) -> Any:
+    def build_tiny(overrides: tuple[str, ...] = (), checkpoint: Path | None = None, spoil: Spoil = lambda s: s) -> Any:
         recipe = load_recipe(write_recipe(), overrides)
         task = get_task(recipe.task)
         splits = load_splits(recipe.data, task)
         loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-        return build_trainer(recipe, task, loaded, model, spoil(splits), overwrite)
+        return build_trainer(recipe, task, loaded, model, spoil(splits), checkpoint)
 
     return build_tiny
 
@@ -75,25 +78,94 @@ def test_early_stopping_stops_the_trainer(build: Callable[..., FineTuneTrainer])
     assert trainer.args.load_best_model_at_end
 
 
+@pytest.mark.parametrize("mode", ["new", "resume", "overwrite"])
 def test_an_old_run_is_deleted_only_where_overwrite_says_so(
-    build: Callable[..., FineTuneTrainer], tmp_path: Path
+    mode: FolderMode, build: Callable[..., FineTuneTrainer], tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "results.json").touch()
-    build()
+    for name in ("results.json", "log.jsonl"):
+        (tmp_path / "run" / name).touch()
+    trainer = build()
     assert (tmp_path / "run" / "results.json").exists()
-    build(overwrite=True)
-    assert not (tmp_path / "run" / "results.json").exists()
+    clear_old_run(trainer, tmp_path / "run", mode)
+    left = {path.name for path in (tmp_path / "run").glob("*")}
+    assert left == {"new": {"results.json", "log.jsonl"}, "resume": {"log.jsonl"}, "overwrite": set()}[mode]
 
 
-def test_a_row_that_cannot_be_read_is_named_and_the_old_run_stays(
-    build: Callable[..., FineTuneTrainer], tmp_path: Path
-) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "results.json").touch()
+def test_a_row_that_cannot_be_read_is_named(build: Callable[..., FineTuneTrainer]) -> None:
     with pytest.raises(RecipeError, match=r"recipe\.yaml:\d+: data\.\S+: row 5 of split 'train': "):
-        build(overwrite=True, spoil=break_picture)
-    assert (tmp_path / "run" / "results.json").exists()
+        build(spoil=break_picture)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ("training.fsdp=full_shard",),
+            r"training\.fsdp: the Trainer refuses it: Using fsdp only works in distributed",
+        ),
+        (
+            ("early_stopping.metric=loss", "training.eval_delay=9"),
+            r"training\.eval_delay: nothing is evaluated before",
+        ),
+    ],
+)
+def test_what_the_trainer_cannot_do_is_told_with_nothing_written(
+    overrides: tuple[str, ...], words: str, build: Callable[..., FineTuneTrainer], tmp_path: Path
+) -> None:
+    """Found: a traceback from the Trainer's constructor, after an old run was deleted."""
+    with pytest.raises(RecipeError, match=words):
+        build(overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_without_activation_checkpointing_is_told_with_nothing_written(
+    build: Callable[..., FineTuneTrainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found: a traceback, after the folder was written."""
+    name = "_timm_model_supports_gradient_checkpointing"
+    monkeypatch.setattr(TimmWrapperPreTrainedModel, name, lambda self: False)
+    with pytest.raises(
+        RecipeError, match=r"TimmWrapperFor\w+ does not support activation checkpointing; leave it out"
+    ):
+        build(("training.activation_checkpointing=true",))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_with_activation_checkpointing_may_use_it(build: Callable[..., FineTuneTrainer]) -> None:
+    assert build(("training.activation_checkpointing=true",)).args.activation_checkpointing
+
+
+def test_a_checkpoint_beyond_the_steps_of_the_recipe_is_told(
+    build: Callable[..., FineTuneTrainer], tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "run" / "checkpoint-9"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 9}')
+    with pytest.raises(RecipeError, match=r"training\.max_steps: the run is finished: it has taken 9 steps"):
+        build(checkpoint=checkpoint)
+
+
+def test_a_run_starts_anew_or_from_its_newest_checkpoint(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe())
+    assert find_start(recipe, "new") is find_start(recipe, "overwrite") is None
+    save_recipe(recipe, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint-3").mkdir()
+    (tmp_path / "run" / "checkpoint-3" / "trainer_state.json").touch()
+    assert find_start(recipe, "resume") == tmp_path / "run" / "checkpoint-3"
+    with pytest.raises(RecipeError, match=r"peft: the run in .* has 'full'"):
+        find_start(load_recipe(write_recipe(), ["peft=lora", "model.pretrained=true"]), "resume")
+
+
+def test_overwriting_the_checkpoint_that_the_run_starts_from_is_refused(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Found: it was deleted after it was read, and could not be read again."""
+    recipe = load_recipe(write_recipe(model=str(tmp_path / "run" / "checkpoint-3")))
+    save_recipe(recipe, tmp_path / "run")
+    (tmp_path / "run" / "checkpoint-3").mkdir()
+    with pytest.raises(RecipeError, match=r"--overwrite would delete '.*run', and the run reads '.*checkpoint-3'"):
+        find_start(recipe, "overwrite")
 
 
 def test_a_full_disk_is_told_at_the_output_folder(

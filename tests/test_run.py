@@ -1,6 +1,7 @@
 """The whole path: recipe → trained, saved, proved model, and what plain libraries make of the files."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -172,15 +173,53 @@ def test_a_folder_that_holds_a_run_is_kept(
     assert (tmp_path / "run" / "results.json").read_bytes() == before
     assert main([str(recipe), "--overwrite", "training.max_steps=1"]) == 0
     assert main([str(recipe), "--resume"]) == 0
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["steps"] == 3
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("training.max_steps=4", "model.pretrained=true", "peft=lora"), ("model.pretrained", "peft")),
+        (("training.max_steps=4", "data.load.rows=30"), ("data.load.rows",)),
+        ((), ("training.output_dir: the run in", "is finished; raise `max_steps`")),
+        (("training.max_steps=1",), ("training.max_steps: the run is finished: it has taken 2 steps",)),
+    ],
+)
+def test_a_run_is_not_resumed_as_another_one_or_beyond_its_end(
+    overrides: tuple[str, ...], told: tuple[str, ...], finished_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Found: recipe.yaml was replaced before the mismatch was seen, and a finished run took one step more."""
+    sys.modules.pop("tiny_pictures", None)
+    before = {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()}
+    assert main([str(finished_run.parent / "recipe.yaml"), "--resume", "training.max_steps=2", *overrides]) == 2
+    sys.modules.pop("tiny_pictures", None)
+    message = capsys.readouterr().err
+    assert all(words in message for words in told) and "Traceback" not in message
+    assert {path: path.read_bytes() for path in finished_run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_was_killed_while_it_was_scored_is_scored(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = load_recipe(write_recipe(), ["training.max_steps=2"])
+    results = finetune(recipe)
+    weights = (tmp_path / "run" / "model.safetensors").read_bytes()
+    (tmp_path / "run" / "results.json").unlink()
+    again = finetune(recipe, "resume")
+    assert (again["steps"], again["splits"]) == (2, results["splits"])
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("every", [(), ("training.eval_strategy=steps", "training.eval_steps=2")])
 def test_the_best_checkpoint_is_what_is_saved(
-    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path
+    every: tuple[str, ...], write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path
 ) -> None:
     """A learning rate that ruins the model later on: the scores are those of the best epoch."""
     stopping = ("peft: full", "peft: lora\n\nearly_stopping:\n  metric: accuracy\n  patience: 2")
     recipe = write_recipe(tiny_checkpoints["timm"], replace=(stopping, ("num_train_epochs: 1", "num_train_epochs: 6")))
-    results = finetune(load_recipe(recipe, ["training.lr_scheduler_type=constant", "training.learning_rate=0.3"]))
+    rates = ["training.lr_scheduler_type=constant", "training.learning_rate=0.3"]
+    results = finetune(load_recipe(recipe, [*rates, *every]))
+    assert results["best_checkpoint"] is not None
     history = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     best = max(entry["eval_accuracy"] for entry in history if "eval_accuracy" in entry)
     assert results["splits"]["validation"]["accuracy"]["value"] == pytest.approx(best)

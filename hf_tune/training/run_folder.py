@@ -2,30 +2,34 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from hf_tune.input_error import InputError
 
 
+FolderMode: TypeAlias = Literal["new", "resume", "overwrite"]
+"""What a run does with its folder: it is empty, go on with the run that is there, or delete that run."""
+
 _MARKS = ("recipe.yaml", "results.json", "log.jsonl")
 
 
-def check_folder(folder: Path, resume: bool, overwrite: bool, needed: Path | None = None) -> None:
+def check_folder(folder: Path, mode: FolderMode, needed: Sequence[Path] = ()) -> None:
     """Raise `InputError` where a run may not write this folder; write nothing.
 
-    `needed` is a folder that must survive, because the run reads from it.
+    `needed` are files and folders that must survive, because the run reads from them.
     """
     at = ("output_dir",)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file", "give a folder", at=at)
-    if not os.access(_nearest(folder), os.W_OK):
-        raise InputError(f"{str(folder)!r} cannot be written", "give a folder of your own", at=at)
+    _check_writable(folder)
     used = folder.is_dir() and any(folder.iterdir())
     is_run = any((folder / name).exists() for name in _MARKS)
-    if resume:
+    if mode == "resume":
         if find_checkpoint(folder) is None:
             raise InputError(f"{str(folder)!r} holds no checkpoint to resume", "start it without --resume", at=at)
-    elif overwrite and used:
+    elif mode == "overwrite" and used:
         _check_overwrite(folder, is_run, needed)
     elif used:
         hint = "--resume goes on with it, --overwrite deletes it, or give a new name"
@@ -33,19 +37,33 @@ def check_folder(folder: Path, resume: bool, overwrite: bool, needed: Path | Non
         raise InputError(f"{str(folder)!r} holds {what}", hint if is_run else "give a new name", at=at)
 
 
-def _check_overwrite(folder: Path, is_run: bool, needed: Path | None) -> None:
+def _check_writable(folder: Path) -> None:
+    """Raise where the folder cannot be made or written; root is told that /proc and /sys can be."""
+    parent = _nearest(folder)
+    if not parent.is_dir():
+        raise InputError(
+            f"{str(folder)!r} cannot be made: {str(parent)!r} is a file", "give a folder", at=("output_dir",)
+        )
+    if not os.access(parent, os.W_OK) or shutil.disk_usage(parent).total == 0:
+        raise InputError(f"{str(folder)!r} cannot be written", "give a folder of your own", at=("output_dir",))
+
+
+def _check_overwrite(folder: Path, is_run: bool, needed: Sequence[Path]) -> None:
     at = ("output_dir",)
     if not is_run:
         raise InputError(f"{str(folder)!r} holds files that are no run", "give another folder", at=at)
-    if needed is not None and needed.resolve().is_relative_to(folder.resolve()):
-        problem = f"--overwrite would delete {str(folder)!r}, where the recipe itself stands"
-        raise InputError(problem, "give another folder, or copy the recipe out", at=at)
+    lost = [path for path in needed if path.resolve().is_relative_to(folder.resolve())]
+    if lost:
+        problem = f"--overwrite would delete {str(folder)!r}, and the run reads {str(lost[0])!r}"
+        raise InputError(problem, "give another folder, or copy out what is read", at=at)
 
 
-def clear_folder(folder: Path) -> None:
-    """Delete the run in a folder that `check_folder` has let pass with `overwrite`."""
-    if folder.exists():
+def clear_folder(folder: Path, mode: FolderMode) -> None:
+    """Delete what a new start makes untrue: with `overwrite` the whole run, with `resume` its results."""
+    if mode == "overwrite" and folder.exists():
         shutil.rmtree(folder)
+    if mode == "resume":
+        (folder / "results.json").unlink(missing_ok=True)
 
 
 def find_checkpoint(folder: Path) -> Path | None:

@@ -1,18 +1,25 @@
 """The one Trainer subclass: the task's own loss, per-row evaluation and keyed augmentation."""
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
+from transformers.trainer_utils import TrainOutput
 
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.training.epoch_sampler import EpochSampler, LengthSampler
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.objective import Objective, group_parameters
 from hf_tune.training.progress import JsonLog, Progress
+from hf_tune.training.step_plan import has_all_steps, plan_steps
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +80,20 @@ class FineTuneTrainer(Trainer):
         self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
-        """Train as `transformers.Trainer` does, and remember what it started from."""
+        """Train as `transformers.Trainer` does, and remember what it started from.
+
+        A checkpoint that needs no further step is restored: with it transformers 5.23 would take one step too many.
+        """
         self.resumed_from = resume_from_checkpoint
-        return super().train(resume_from_checkpoint, **kwargs)
+        plan = plan_steps(self.args, len(self.data.train))
+        if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
+            return self._restore(resume_from_checkpoint)
+        trained = super().train(resume_from_checkpoint, **kwargs)
+        if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
+            note = f"No evaluation gave a finite {self.args.metric_for_best_model}: the last step is what is saved."
+            logger.warning(note)
+            self.data = replace(self.data, notes=(*self.data.notes, note))
+        return trained
 
     def keep_rows(self, split: Any) -> Kept:
         """Return what the task keeps of every row of an encoded split, in data-set order, with `loss` and `labels`."""
@@ -130,6 +148,16 @@ class FineTuneTrainer(Trainer):
             optimizer_class, kwargs = self.get_optimizer_cls_and_kwargs(self.args, opt_model)
             self.optimizer = optimizer_class(groups, **kwargs)
         return super().create_optimizer(model)
+
+    def _restore(self, checkpoint: str) -> TrainOutput:
+        """Return to the end of a training that was cut off while it was scored."""
+        self.state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
+        self._load_from_checkpoint(checkpoint)
+        best = self.state.best_model_checkpoint
+        if self.args.load_best_model_at_end and best is not None and Path(best).is_dir():
+            self._load_best_model()
+        metrics = {"train_runtime": 0.0, "train_samples_per_second": 0.0}
+        return TrainOutput(self.state.global_step, float("nan"), metrics)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
         """Return the number of rows of a step; transformers 5.23 counts labels, of which a row may have several."""

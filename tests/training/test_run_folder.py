@@ -1,11 +1,20 @@
 """The folder of a run."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hf_tune.input_error import InputError
-from hf_tune.training.run_folder import check_disk, check_folder, clear_folder, estimate_disk_bytes, find_checkpoint
+from hf_tune.training.run_folder import (
+    FolderMode,
+    check_disk,
+    check_folder,
+    clear_folder,
+    estimate_disk_bytes,
+    find_checkpoint,
+)
 
 
 def fill(folder: Path, name: str) -> Path:
@@ -15,33 +24,39 @@ def fill(folder: Path, name: str) -> Path:
 
 
 def test_a_new_or_empty_folder_is_fine(tmp_path: Path) -> None:
-    check_folder(tmp_path, resume=False, overwrite=False)
-    check_folder(tmp_path / "new", resume=False, overwrite=False)
+    check_folder(tmp_path, "new")
+    check_folder(tmp_path / "new", "new")
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "resume", "overwrite", "words"),
+    ("name", "mode", "words"),
     [
-        ("results.json", False, False, "holds another run; --resume goes on"),
-        ("thesis.tex", False, False, "holds other files; give a new name"),
-        ("thesis.tex", False, True, "files that are no run"),
-        ("results.json", True, False, "no checkpoint to resume"),
+        ("results.json", "new", "holds another run; --resume goes on"),
+        ("thesis.tex", "new", "holds other files; give a new name"),
+        ("thesis.tex", "overwrite", "files that are no run"),
+        ("results.json", "resume", "no checkpoint to resume"),
     ],
 )
-def test_a_used_folder_is_never_touched_silently(
-    name: str, resume: bool, overwrite: bool, words: str, tmp_path: Path
-) -> None:
+def test_a_used_folder_is_never_touched_silently(name: str, mode: FolderMode, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
-        check_folder(fill(tmp_path, name), resume, overwrite)
+        check_folder(fill(tmp_path, name), mode)
     assert (tmp_path / name).exists()
 
 
 def test_a_run_is_deleted_where_it_was_asked_for(tmp_path: Path) -> None:
     folder = fill(tmp_path / "run", "recipe.yaml")
-    check_folder(folder, resume=False, overwrite=True)
-    clear_folder(folder)
+    check_folder(folder, "overwrite")
+    clear_folder(folder, "new")
+    assert folder.exists()
+    clear_folder(folder, "overwrite")
     assert not folder.exists()
+
+
+def test_a_resumed_run_forgets_the_results_of_its_shorter_self_and_nothing_else(tmp_path: Path) -> None:
+    fill(fill(tmp_path, "results.json"), "model.safetensors")
+    clear_folder(tmp_path, "resume")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
@@ -65,8 +80,25 @@ def test_disk_use_counts_weights_and_two_optimiser_states() -> None:
     assert estimate_disk_bytes(10, 100, full=False, save_total_limit=1) == 3 * 120 + 40
 
 
-def test_overwriting_the_folder_of_the_recipe_itself_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read", ["recipe.yaml", ".", "checkpoint-3/model.safetensors"])
+def test_overwriting_what_the_run_reads_is_refused(read: str, tmp_path: Path) -> None:
+    """Found: a checkpoint of the run itself as the next run's model, deleted before it was read again."""
     folder = fill(tmp_path / "run", "recipe.yaml")
-    with pytest.raises(InputError, match="where the recipe itself stands"):
-        check_folder(folder, resume=False, overwrite=True, needed=folder)
+    fill(folder / "checkpoint-3", "model.safetensors")
+    with pytest.raises(InputError, match=r"--overwrite would delete '.*run', and the run reads"):
+        check_folder(folder, "overwrite", [tmp_path / "elsewhere", folder / read])
     assert (folder / "recipe.yaml").exists()
+    check_folder(folder, "overwrite", [tmp_path, tmp_path / "elsewhere", tmp_path / "run2"])
+
+
+def test_a_file_system_without_a_disk_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found with /proc: root may write there by os.access, and the disk was said to be full."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=0, free=0))
+    with pytest.raises(InputError, match=r"'.*nope' cannot be written"):
+        check_folder(tmp_path / "nope", "new")
+
+
+def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    fill(tmp_path, "file")
+    with pytest.raises(InputError, match="file' is a file; give a folder"):
+        check_folder(tmp_path / "file" / "run", "new")

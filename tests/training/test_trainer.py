@@ -89,7 +89,7 @@ def build_text_trainer(file: Path, overrides: tuple[str, ...] = ()) -> FineTuneT
         dataclasses.replace(recipe.model, problem_type=splits.problem_type), recipe.preprocess, splits.label_names
     )
     model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-    return build_trainer(recipe, task, loaded, model, splits, overwrite=False)
+    return build_trainer(recipe, task, loaded, model, splits)
 
 
 def test_cross_entropy_and_its_gradient_agree_with_a_hand_computed_case() -> None:
@@ -341,3 +341,49 @@ def test_the_best_prompt_is_what_the_model_holds_at_the_end(
         json.loads((tmp_path / "run" / f"checkpoint-{best}" / "adapter_config.json").read_text())["num_virtual_tokens"]
         == 4
     )
+
+
+BEST = {
+    "load_best_model_at_end": True,
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "metric_for_best_model": "loss",
+}
+
+
+def test_a_run_whose_metric_is_never_a_number_says_that_the_last_step_is_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found: with no best checkpoint the last one was saved without a word."""
+    trainer = build(tmp_path, **BEST, num_train_epochs=1)
+    trainer._compute_metrics = lambda prediction: {"loss": float("nan")}  # type: ignore[method-assign]
+    trainer.compute_metrics = trainer._compute_metrics
+    trainer.train()
+    assert trainer.state.best_model_checkpoint is None
+    assert trainer.data.notes == ("No evaluation gave a finite loss: the last step is what is saved.",)
+    assert trainer.data.notes[0] in caplog.text
+
+
+def test_a_checkpoint_that_has_all_its_steps_is_restored_and_not_trained(tmp_path: Path) -> None:
+    """Found: a run that was resumed at its end was trained by one step more."""
+    settings = {"save_strategy": "epoch", "num_train_epochs": 2, "learning_rate": 0.1}
+    first = build(tmp_path, **settings)
+    first.train()
+    weights = {name: value.clone() for name, value in first.model.state_dict().items()}
+    again = build(tmp_path, **settings)
+    trained = again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
+    assert trained.global_step == again.state.global_step == 4
+    assert all(torch.equal(weights[name], value) for name, value in again.model.state_dict().items())
+
+
+def test_of_a_run_that_is_restored_the_best_checkpoint_is_taken(tmp_path: Path) -> None:
+    settings = {**BEST, "num_train_epochs": 3, "learning_rate": 30.0, "save_total_limit": 5}
+    settings["greater_is_better"] = True  # the loss falls, so that the first checkpoint is the best
+    first = build(tmp_path, **settings)
+    first.train()
+    best = Path(str(first.state.best_model_checkpoint)).name
+    assert best == "checkpoint-2"
+    weights = {name: value.clone() for name, value in first.model.state_dict().items()}
+    again = build(tmp_path, **settings)
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    assert all(torch.equal(weights[name], value) for name, value in again.model.state_dict().items())

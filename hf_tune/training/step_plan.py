@@ -1,0 +1,70 @@
+"""How many steps a run takes, known before it starts: whether it ever evaluates, and what a checkpoint lacks."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_tune.input_error import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPlan:
+    """The length of a run."""
+
+    steps: int
+    """Optimiser steps of the whole run."""
+    steps_per_epoch: int
+
+
+def plan_steps(arguments: Any, num_rows: int) -> StepPlan:
+    """Return the steps that the Trainer will take over this many training rows; `arguments` are TrainingArguments."""
+    shares = 1 if arguments.accelerator_config.split_batches else arguments.world_size
+    batches = math.ceil(num_rows / (arguments.train_batch_size * shares))
+    steps_per_epoch = math.ceil(batches / arguments.gradient_accumulation_steps)
+    of_epochs = math.ceil(arguments.num_train_epochs * steps_per_epoch)
+    steps = arguments.max_steps if arguments.max_steps > 0 else of_epochs
+    return StepPlan(steps=steps, steps_per_epoch=steps_per_epoch)
+
+
+def check_evaluation(arguments: Any, plan: StepPlan) -> None:
+    """Raise where the best checkpoint is to be loaded and the run ends before its first evaluation."""
+    if not arguments.load_best_model_at_end:
+        return
+    is_counted_in_steps = str(arguments.eval_strategy.value) == "steps"
+    end = plan.steps if is_counted_in_steps else plan.steps / plan.steps_per_epoch
+    if arguments.eval_delay > end:
+        unit = "step" if is_counted_in_steps else "epoch"
+        problem = f"nothing is evaluated before {unit} {arguments.eval_delay}, and the run ends at {round(end, 2)}"
+        raise InputError(problem, "without an evaluation there is no best checkpoint; lower it", at=("eval_delay",))
+
+
+def check_unfinished(checkpoint: Path, plan: StepPlan) -> None:
+    """Raise where the run of a checkpoint has taken all its steps and is scored, or has taken more of them."""
+    state = _read_state(checkpoint)
+    results = checkpoint.parent / "results.json"
+    scored = json.loads(results.read_text(encoding="utf-8")).get("steps", 0) if results.exists() else 0
+    if scored >= plan.steps or state["global_step"] > plan.steps:
+        done = max(scored, state["global_step"])
+        problem = f"the run is finished: it has taken {done} steps, and this recipe has {plan.steps}"
+        raise InputError(problem, "raise `max_steps` or `num_train_epochs`", at=("max_steps",))
+
+
+def has_all_steps(checkpoint: Path, plan: StepPlan) -> bool:
+    """Return whether a checkpoint needs no further step: it has all of them, or the run had stopped early."""
+    state = _read_state(checkpoint)
+    control = state["stateful_callbacks"]["TrainerControl"]["args"]
+    has_stopped_early = control["should_training_stop"] and state["global_step"] < state["max_steps"]
+    return has_stopped_early or state["global_step"] >= plan.steps
+
+
+def _read_state(checkpoint: Path) -> dict[str, Any]:
+    file = checkpoint / "trainer_state.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        problem = f"{str(file)!r} is damaged: {error}"
+        raise InputError(
+            problem, "delete its folder; the checkpoint before it is then taken", at=("output_dir",)
+        ) from None
