@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
-from hf_tune.adapter.method_targets import check_quantised, check_rank, check_targets, find_reason, find_targets
+from hf_tune.adapter.method_targets import check_quantised, find_reason, find_targets
+from hf_tune.adapter.method_values import check_values
 from hf_tune.adapter.method_words import get_block
 from hf_tune.input_error import InputError
 from hf_tune.task import LoadedModel
@@ -71,11 +72,12 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
         raise InputError(problem, reason)
     if loaded.quantization is not None:
         check_quantised(peft_type)
-    check_targets(loaded.model, block, loaded.new_layers)
+    check_values(block, loaded.model, loaded.new_layers)
     config_class = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     if "target_modules" in config_class.__dataclass_fields__ and block.get("target_modules") in (None, "all-linear"):
         block |= find_targets(peft_type, block, loaded.model, loaded.new_layers)
-    check_rank(loaded.model, block)
+    if "init_lora_weights" in block and next(loaded.model.parameters()).is_meta:
+        block["init_lora_weights"] = True  # an outline has no weights to start from
     whole = _save_whole(loaded, block.pop("modules_to_save", None) or (), task_type)
     if choice == "trained":
         whole |= set(find_batch_norms(loaded.model))  # copied with their statistics into the adapter's file
@@ -90,9 +92,8 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
         )
         return get_peft_model(loaded.model, config)
     except (ValueError, TypeError, NotImplementedError) as error:
-        raise InputError(
-            f"PEFT cannot attach {peft_type} to this model: {error}", "see the method's config"
-        ) from error
+        named = [name for name in block if name in str(error)]
+        raise InputError(f"PEFT cannot attach {peft_type} to this model: {error}", at=tuple(named[:1])) from error
 
 
 def _save_whole(loaded: LoadedModel, wanted: Sequence[str], task_type: str | None) -> set[str]:

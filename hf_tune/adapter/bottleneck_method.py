@@ -16,10 +16,20 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from transformers.activations import ACT2FN
 from transformers.pytorch_utils import Conv1D
 
+from hf_tune.adapter.block_numbers import is_in_blocks
 from hf_tune.adapter.bottleneck_targets import find_bottleneck_targets
 
 
-PEFT_TYPE = "BOTTLENECK"
+class _PeftTypeName(str):
+    """A name of a method that PEFT's tables take; some of PEFT's code asks members of its enum for their `value`."""
+
+    @property
+    def value(self) -> str:
+        """Return the name."""
+        return str(self)
+
+
+PEFT_TYPE = _PeftTypeName("BOTTLENECK")
 PREFIX = "bottleneck_"
 
 
@@ -56,8 +66,9 @@ class BottleneckConfig(PeftConfig):
         self.peft_type = PEFT_TYPE
         if self.placement not in ("houlsby", "pfeiffer"):
             raise ValueError(f"placement {self.placement!r} is neither houlsby nor pfeiffer")
-        if self.reduction_factor <= 0:
-            raise ValueError(f"reduction_factor {self.reduction_factor} is not above 0")
+        for name, least, most in (("reduction_factor", 0, 1e6), ("scaling", 0, 1e6), ("dropout", -1e-9, 1)):
+            if not least < getattr(self, name) < most:
+                raise ValueError(f"{name} {getattr(self, name)} is out of range")
         if self.non_linearity not in ACT2FN:
             raise ValueError(f"non_linearity {self.non_linearity!r} is none of {', '.join(sorted(ACT2FN))}")
         for name in ("target_modules", "exclude_modules"):
@@ -150,7 +161,9 @@ class BottleneckModel(BaseTuner):
 
     def _prepare_adapter_config(self, peft_config: Any, model_config: dict[str, Any]) -> Any:
         if peft_config.target_modules is None:
-            peft_config.target_modules = set(find_bottleneck_targets(self.model, peft_config.placement))
+            blocks, patterns = peft_config.layers_to_transform, peft_config.layers_pattern
+            found = find_bottleneck_targets(self.model, peft_config.placement)
+            peft_config.target_modules = {name for name in found if is_in_blocks(name, blocks, patterns)}
         return peft_config
 
     def _create_and_replace(

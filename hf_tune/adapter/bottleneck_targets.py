@@ -8,12 +8,12 @@ from hf_tune.input_error import InputError
 
 
 _ATTENTION = re.compile(
-    r".*(?:attention\.output\.dense|attention\.(?:out_lin|o_proj|dense)|attn\.(?:c_proj|o_proj|out_proj|proj)"
-    r"|(?:SelfAttention|EncDecAttention)\.o)"
+    r".*(?:attention\.output\.dense|(?<!bottleneck\.)attention\.(?:out_lin|o_proj|out_proj|dense|attn\.o)"
+    r"|attn\.(?:c_proj|o_proj|out_proj|proj|dense)|(?:SelfAttention|EncDecAttention)\.o)"
 )
 _FEED_FORWARD = re.compile(
     r".*(?:(?<!attention\.)output\.dense|ffn\.lin2|ffn_output|mlp\.(?:c_proj|down_proj|fc2|dense_4h_to_h)"
-    r"|DenseReluDense\.wo|pwconv2)"
+    r"|DenseReluDense\.wo|pwconv2|layers\.\d+\.fc2)"
 )
 _LAST_OF_BLOCK = re.compile(r".*(?:conv_pwl|reduce_1x1\.convolution)")
 _NUMBERED = (re.compile(r"(.*layer\d+\.\d+)\.conv(\d)"), re.compile(r"(.*layers\.\d+\.layer)\.(\d+)\.convolution"))
@@ -29,8 +29,11 @@ def find_bottleneck_targets(model: Any, placement: str) -> list[str]:
     leaves = (name for name, layer in model.named_modules() if name and not list(layer.children()))
     names = [name.removesuffix(".base_layer") for name in leaves]  # where another adapter wraps the layer already
     found = [name for name in names if _FEED_FORWARD.fullmatch(name)]
-    if placement == "houlsby":
-        found += [name for name in names if _ATTENTION.fullmatch(name)]
+    attention = [name for name in names if _ATTENTION.fullmatch(name)]
+    if bool(found) != bool(attention) and any("Attention" in type(layer).__name__ for layer in model.modules()):
+        found = []  # half of the blocks' parts are called otherwise: a rule that finds the rest would be no Houlsby
+    elif placement == "houlsby":
+        found += attention
     found = found or [*(name for name in names if _LAST_OF_BLOCK.fullmatch(name)), *_find_last(names)]
     if not found:
         hint = "give `target_modules`: the names of the layers after which an adapter goes"

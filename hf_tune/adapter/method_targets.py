@@ -1,7 +1,6 @@
 """Which layers a method adapts where the recipe names none, and where a method cannot work, in a sentence."""
 
 import inspect
-import re
 from collections.abc import Mapping, Set
 from types import MappingProxyType
 from typing import Any
@@ -9,12 +8,16 @@ from typing import Any
 import torch
 from transformers.pytorch_utils import Conv1D
 
+from hf_tune.adapter.block_numbers import is_in_blocks
 from hf_tune.adapter.bottleneck_targets import find_bottleneck_targets
 from hf_tune.input_error import InputError
 
 
 PROMPTS = ("PREFIX_TUNING", "CARTRIDGE", "PROMPT_TUNING", "P_TUNING")
 """Methods that put virtual tokens before a text."""
+
+LINEAR_STARTS = ("pissa", "olora", "orthogonal", "mica")
+"""Values of `init_lora_weights` that PEFT 0.21 knows for linear layers only."""
 
 _EXCLUDED = MappingProxyType(
     {
@@ -94,7 +97,12 @@ def find_targets(peft_type: str, block: Mapping[str, Any], model: Any, new_layer
     PEFT's own `all-linear` (0.21) finds only the head of a ResNet and hits the head of a ViT. New layers are trained
     whole; depthwise and grouped convolutions are left out, as they take LoRA only where the rank divides the groups.
     """
+    blocks, patterns = block.get("layers_to_transform"), block.get("layers_pattern")
     found = _find_layers(peft_type, block, model, new_layers)
+    found = [name for name in found if is_in_blocks(name, blocks, patterns)]
+    if not found:
+        hint = "blocks count from 0; `layers_pattern` names their list"
+        raise InputError(f"{blocks!r} stands for no block of this network", hint, at=("layers_to_transform",))
     rest: dict[str, Any] = {} if peft_type != "IA3" or "feedforward_modules" in block else {"feedforward_modules": []}
     return {"target_modules": found, **rest}
 
@@ -105,52 +113,14 @@ def _find_layers(peft_type: str, block: Mapping[str, Any], model: Any, new_layer
     elif peft_type == "LN_TUNING":
         found = [name for name, layer in model.named_modules() if _is_norm(layer)]
     else:
-        found = [name for name, layer in model.named_modules() if _can_adapt(peft_type, layer)]
-    return [name for name in found if not _is_inside(name, new_layers)]
+        found = [name for name, layer in model.named_modules() if can_adapt(peft_type, layer)]
+    if block.get("init_lora_weights") in LINEAR_STARTS:
+        found = [name for name in found if isinstance(model.get_submodule(name), (torch.nn.Linear, Conv1D))]
+    return [name for name in found if not is_inside(name, new_layers)]
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"{pattern!r} is no regular expression: {error}", at=("target_modules",)) from None
-
-
-def check_targets(model: Any, block: Mapping[str, Any], new_layers: Set[str]) -> None:
-    """Raise `InputError` where the `target_modules` of a block match no layer, or only new ones."""
-    wanted = block.get("target_modules")
-    if wanted is None or wanted == "all-linear":
-        return
-    names = [name for name, _ in model.named_modules() if name and not _is_inside(name, new_layers)]
-    for item in [wanted] if isinstance(wanted, str) else wanted:
-        if isinstance(wanted, str):
-            pattern = _compile(item)
-            found = [name for name in names if pattern.fullmatch(name)]
-        else:
-            found = [name for name in names if _matches(name, [item])]
-        if not found:
-            layers = (name for name, layer in model.named_modules() if _can_adapt("LORA", layer))
-            ends = sorted({name.rpartition(".")[2] for name in layers if not _is_inside(name, new_layers)})
-            raise InputError(f"{item!r} matches no layer", f"layers end in: {', '.join(ends)}", at=("target_modules",))
-
-
-def check_rank(model: Any, block: Mapping[str, Any]) -> None:
-    """Raise `InputError` where the rank of a block is larger than every layer that it adapts."""
-    rank, wanted = block.get("r"), block.get("target_modules")
-    if not isinstance(rank, int) or not isinstance(wanted, list):
-        return
-    layers = [layer for name, layer in model.named_modules() if _matches(name, wanted)]
-    sizes = [min(layer.weight.shape[0], layer.weight[0].numel()) for layer in layers if hasattr(layer, "weight")]
-    if sizes and rank > max(sizes):
-        problem = f"rank {rank} is larger than every layer that it adapts: the largest takes {max(sizes)}"
-        raise InputError(problem, "give a smaller one", at=("r",))
-
-
-def _matches(name: str, wanted: list[str]) -> bool:
-    return any(name == item or name.endswith(f".{item}") for item in wanted)
-
-
-def _can_adapt(peft_type: str, layer: Any) -> bool:
+def can_adapt(peft_type: str, layer: Any) -> bool:
+    """Return whether a method has an adapter for this kind of layer."""
     if isinstance(layer, torch.nn.Conv2d):
         return layer.groups == 1 and peft_type in _CONVOLUTIONS
     return isinstance(layer, torch.nn.Linear) or (isinstance(layer, Conv1D) and peft_type in _CONV1D)
@@ -164,5 +134,6 @@ def _has(model: Any, kind: type) -> bool:
     return any(isinstance(layer, kind) for layer in model.modules())
 
 
-def _is_inside(name: str, layers: Set[str]) -> bool:
+def is_inside(name: str, layers: Set[str]) -> bool:
+    """Return whether a module is one of these, or a part of one."""
     return any(name == layer or name.startswith(f"{layer}.") for layer in layers)

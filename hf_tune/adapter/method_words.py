@@ -47,6 +47,10 @@ def get_block(method: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get_learning_rates(method: str | Mapping[str, Any]) -> tuple[float, float]:
-    """Return the default rates of a word, or of LoRA for a block: of the base or adapter, and of new layers."""
-    word = WORDS[method] if isinstance(method, str) else WORDS["lora"]
+    """Return the default rates of the base or adapter, and of new layers: a word's own, for a block those of its type.
+
+    A type that no word stands for learns at the rates of LoRA.
+    """
+    types = {word.block["peft_type"]: word for word in WORDS.values() if word.block}
+    word = WORDS[method] if isinstance(method, str) else types.get(str(method.get("peft_type")), WORDS["lora"])
     return word.learning_rate, word.head_learning_rate

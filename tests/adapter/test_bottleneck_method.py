@@ -193,7 +193,9 @@ def test_a_half_precision_base_keeps_its_precision() -> None:
     ("options", "words"),
     [
         ({"placement": "middle"}, "neither houlsby nor pfeiffer"),
-        ({"reduction_factor": 0}, "not above 0"),
+        ({"reduction_factor": 0}, "reduction_factor 0 is out of range"),
+        ({"scaling": 0.0}, "scaling 0.0 is out of range"),
+        ({"dropout": 1.0}, "dropout 1.0 is out of range"),
         ({"non_linearity": "rleu"}, "is none of .*relu"),
     ],
 )

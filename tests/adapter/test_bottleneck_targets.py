@@ -1,5 +1,7 @@
 """Where bottleneck adapters go."""
 
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -9,7 +11,7 @@ from hf_tune.adapter.bottleneck_targets import find_bottleneck_targets
 from hf_tune.input_error import InputError
 
 
-def outline(config_class: str, **sizes: int) -> torch.nn.Module:
+def outline(config_class: str, **sizes: Any) -> torch.nn.Module:
     config = getattr(transformers, config_class)(**sizes)
     with torch.device("meta"):
         return transformers.AutoModel.from_config(config)
@@ -27,10 +29,15 @@ def outline(config_class: str, **sizes: int) -> torch.nn.Module:
         ("Qwen2Config", {"num_hidden_layers": 3}, 6, 3),
         ("ViTConfig", {"num_hidden_layers": 3}, 6, 3),
         ("T5Config", {"num_layers": 3}, 15, 6),  # the decoder attends twice
+        ("MPNetConfig", {"num_hidden_layers": 3}, 6, 3),
+        ("PhiConfig", {"num_hidden_layers": 3}, 6, 3),
+        ("GPTNeoConfig", {"num_layers": 2, "attention_types": [[["global", "local"], 1]]}, 4, 2),
+        ("BartConfig", {"encoder_layers": 3, "decoder_layers": 3}, 15, 6),
+        ("OPTConfig", {"num_hidden_layers": 3}, 6, 3),
     ],
 )
 def test_transformers_get_one_or_two_for_each_block(
-    config_class: str, sizes: dict[str, int], houlsby: int, pfeiffer: int
+    config_class: str, sizes: dict[str, Any], houlsby: int, pfeiffer: int
 ) -> None:
     model = outline(config_class, **sizes)
     after_both = find_bottleneck_targets(model, "houlsby")
@@ -58,6 +65,14 @@ def test_mobile_networks_get_one_behind_each_projection() -> None:
         model = timm.create_model("mobilenetv2_035")
     found = find_bottleneck_targets(model, "pfeiffer")
     assert len(found) == 16 and all(name.endswith("conv_pwl") for name in found)
+
+
+def test_a_network_of_which_a_rule_finds_half_asks_for_targets() -> None:
+    """Mixtral's experts are no linear layers: Houlsby's places would be those after attention alone."""
+    sizes = {"num_hidden_layers": 1, "hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1}
+    model = outline("MixtralConfig", **sizes, num_key_value_heads=1)
+    with pytest.raises(InputError, match="no rule says where MixtralModel"):
+        find_bottleneck_targets(model, "houlsby")
 
 
 def test_a_network_without_a_rule_asks_for_targets() -> None:

@@ -5,7 +5,7 @@ import timm
 import torch
 import transformers
 
-from hf_tune.adapter.method_targets import check_rank, check_targets, find_reason, find_targets
+from hf_tune.adapter.method_targets import find_reason, find_targets
 from hf_tune.input_error import InputError
 
 
@@ -23,26 +23,33 @@ def test_convolutions_and_linear_layers_are_found_but_no_depthwise_one_and_not_t
     assert targets == ungrouped
 
 
-def test_targets_that_match_nothing_list_what_there_is() -> None:
-    model = timm.create_model("test_resnet", num_classes=3)
-    for wanted in (["query"], "query.*", ["conv1", "query"]):
-        with pytest.raises(InputError, match=r"'query.*' matches no layer; layers end in: .*conv2") as caught:
-            check_targets(model, {"target_modules": wanted}, frozenset({"fc"}))
-        assert caught.value.at == ("target_modules",)
-    check_targets(model, {"target_modules": ["conv1", "conv2"]}, frozenset({"fc"}))
-    check_targets(model, {"target_modules": r".*\.conv[12]"}, frozenset({"fc"}))
+def test_blocks_that_are_named_limit_the_targets_that_are_found() -> None:
+    """PEFT 0.21 does not look at `layers_to_transform` where targets are full names."""
+    config = transformers.BertConfig(**{**SMALL, "num_hidden_layers": 3})
+    model = transformers.AutoModelForSequenceClassification.from_config(config)
+    block = {"layers_to_transform": [1]}
+    targets = find_targets("LORA", block, model, frozenset({"classifier"}))["target_modules"]
+    assert len(targets) == 6 and all(".layer.1." in name for name in targets)
+    with pytest.raises(InputError, match=r"\[7\] stands for no block") as caught:
+        find_targets("LORA", {"layers_to_transform": [7]}, model, frozenset())
+    assert caught.value.at == ("layers_to_transform",)
 
 
-def test_a_rank_larger_than_the_layers_is_told() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.Linear(6, 4))
-    check_rank(model, {"r": 6, "target_modules": ["0", "1"]})
-    with pytest.raises(InputError, match=r"rank 7 is larger .* the largest takes 6"):
-        check_rank(model, {"r": 7, "target_modules": ["0", "1"]})
+def test_starts_that_convolutions_do_not_have_leave_them_out() -> None:
+    config = transformers.ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    model = transformers.AutoModelForImageClassification.from_config(config)
+    whole, linear = (
+        find_targets("LORA", block, model, {"classifier"})["target_modules"]
+        for block in ({}, {"init_lora_weights": "pissa"})
+    )
+    assert len(whole) == len(linear) + 1 and not any("patch" in name for name in linear)
 
 
-def test_the_new_head_is_no_target() -> None:
-    with pytest.raises(InputError, match="'fc' matches no layer"):
-        check_targets(timm.create_model("test_resnet", num_classes=3), {"target_modules": ["fc"]}, frozenset({"fc"}))
+def test_networks_that_ask_convolutions_for_their_stride_are_refused() -> None:
+    """transformers 5.23 and PEFT 0.21: AttributeError 'Conv2d' object has no attribute 'stride'."""
+    model = transformers.AutoModelForImageClassification.from_config(transformers.MobileNetV2Config())
+    assert "hides the stride" in str(find_reason("LORA", model, {"classifier"}))
+    assert find_reason("BOTTLENECK", model, {"classifier"}) is None
 
 
 @pytest.mark.parametrize(

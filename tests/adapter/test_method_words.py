@@ -30,8 +30,10 @@ def test_a_block_stands_for_itself_and_changing_what_was_got_changes_no_word() -
     assert get_block("lora")["r"] != 999
 
 
-def test_a_block_learns_at_the_rates_of_lora() -> None:
+def test_a_block_learns_at_the_rates_of_its_type_and_other_types_at_those_of_lora() -> None:
     assert get_learning_rates({"peft_type": "IA3"}) == get_learning_rates("lora")
+    assert get_learning_rates({"peft_type": "PREFIX_TUNING"}) == get_learning_rates("prefix")
+    assert get_learning_rates({"peft_type": "BOTTLENECK"}) == get_learning_rates("bottleneck")
     for word, what in WORDS.items():
         assert get_learning_rates(word) == (what.learning_rate, what.head_learning_rate)
         assert 0 < what.learning_rate <= what.head_learning_rate  # a new head learns at least as fast

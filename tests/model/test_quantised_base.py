@@ -1,4 +1,4 @@
-"""Quantised bases: what is quantised and what is not, that adapters train on them and load back, and what is refused."""
+"""Quantised bases: what is quantised, that adapters train on them and load back, and what is refused."""
 
 import json
 import sys
@@ -56,15 +56,19 @@ def is_packed(weight: torch.Tensor) -> bool:
 def test_all_linear_layers_but_heads_and_poolers_are_quantised(
     library: str, family: str, tiny_text_checkpoints: dict[str, str]
 ) -> None:
-    """RoBERTa's and DistilBERT's heads hold a layer whose shape does not depend on the labels: it is new all the same."""
+    """RoBERTa's and DistilBERT's heads hold a layer that is new though its shape does not depend on the labels.
+
+    transformers keeps T5's `wo` in float32 itself, for bitsandbytes.
+    """
     loaded = load(tiny_text_checkpoints[family], BLOCKS[library])
     packed = {}
     for name, layer in loaded.model.named_modules():
         if isinstance(layer, torch.nn.Linear):
             packed[name] = is_packed(layer.weight)
-    assert {name for name, value in packed.items() if not value} == {
-        name for name in packed if any(part in name for part in FLOAT)
-    }
+    kept = (*FLOAT, "wo") if library == "bitsandbytes" else FLOAT
+    assert [name for name, value in packed.items() if not value] == [
+        name for name in packed if any(part in name for part in kept)
+    ]
     assert any(packed.values()) and is_quantised(loaded.model)
     assert not hasattr(loaded.model.config, "quantization_config")
 
@@ -126,7 +130,7 @@ def test_a_run_on_a_quantised_base_is_proved_and_loads_back(
     assert "quantization_config=" in snippet and f"quantised by {library}" in card
     monkeypatch.chdir(folder.parent)
     scope: dict[str, Any] = {}
-    exec(snippet, scope)  # noqa: S102  the card's own words
+    exec(snippet, scope)
     tokens = torch.randint(5, 100, (4, 9), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         outputs = [model(input_ids=tokens).logits for model in (scope["model"], reloaded.model)]
@@ -195,7 +199,7 @@ def test_through_activations_in_8_bits_no_gradient_passes() -> None:
         (["model.quantization_config.load_in_8bits=true"], "did you mean `load_in_8bit`"),
         (["model.quantization_config.load_in_8bit=1"], "expected true or false, got 1"),
         (["model.quantization_config.load_in_4bit=true"], "either 4 or 8 bits"),
-        (["model.quantization_config.bnb_4bit_quant_type=nf5"], "did you mean `nf4`"),
+        (["model.quantization_config.bnb_4bit_quant_type=nf5"], "known: fp4, nf4"),
         (["model.quantization_config.llm_int8_enable_fp32_cpu_offload=true"], "stands on one device"),
         (
             ["model.quantization_config={quant_method: torchao, quant_type: Int8DynamicActivationInt8WeightConfig}"],
@@ -261,7 +265,6 @@ def test_saved_bytes_are_three_of_four_of_each_quantised_weight(tiny_text_checkp
     )
     outline = outline_text_classifier(source, TextOptions(), NAMES)
     weights = 2 * (4 * 16 * 16 + 2 * 16 * 32)  # two blocks: query, key, value, output; feed-forward up and down
-    assert count_saved_bytes(outline.model, outline.quantization) == 3 * weights
     assert count_saved_bytes(attach_adapter(outline, "lora", None, "SEQ_CLS"), outline.quantization) == 3 * weights
     assert count_saved_bytes(outline.model, None) == 0
     assert resolve_quantization(None, outline) is None
