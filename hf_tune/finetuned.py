@@ -1,7 +1,8 @@
 """load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import silence_load_report
+from hf_tune.model.checkpoint import fingerprint_weights, silence_load_report
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
@@ -131,17 +132,36 @@ def _load_adapter(folder: Path, task: Task, quantization: Any, device: str | tor
     adapter = PeftConfig.from_pretrained(folder)
     try:
         with silence_load_report():
-            base = getattr(transformers, task.auto_model).from_pretrained(
+            base, info = getattr(transformers, task.auto_model).from_pretrained(
                 adapter.base_model_name_or_path,
                 revision=adapter.revision,
                 config=transformers.AutoConfig.from_pretrained(folder),
                 dtype="auto",  # as config.json says: the precision that the base had in training
                 ignore_mismatched_sizes=True,
+                output_loading_info=True,
                 **build_load_arguments(quantization, device),
             )
     except OSError as error:
         problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
         raise InputError(problem, "it must be at the same place, or on the Hub") from None
+    _check_base(folder, adapter, base, info)
     forget_quantization(base.config)
     cast_to_float32(base)  # PEFT 0.21 would round the head to half precision
     return PeftModel.from_pretrained(base, folder)
+
+
+def _check_base(folder: Path, adapter: Any, base: Any, info: Mapping[str, Any]) -> None:
+    """Raise where the base is not the one that the adapter was trained on: transformers fills gaps at random."""
+    whole = tuple(f"{name}." for name in adapter.modules_to_save or ())
+    absent = {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
+    strange = sorted(name for name in absent if not name.startswith(whole))
+    name, hint = adapter.base_model_name_or_path, "put the checkpoint that it was trained on in its place"
+    if strange:
+        problem = f"{name!r} is not the base of this adapter: it holds no fitting {', '.join(strange[:3])}"
+        raise InputError(f"{problem} and {len(strange) - 3} more" if len(strange) > 3 else problem, hint)
+    results = folder / "results.json"
+    if not results.exists():  # the run proves itself before it writes them
+        return
+    own = json.loads(results.read_text(encoding="utf-8"))["base"]
+    if own["fingerprint"] != fingerprint_weights(base, own["new_layers"]):
+        raise InputError(f"{name!r} holds other weights than when this adapter was trained", hint)

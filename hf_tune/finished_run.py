@@ -156,11 +156,21 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "batch_norm": moves,
         "resumed_from": trainer.resumed_from,
         "environment": record.describe_environment(_name_device(device), trainer.args.world_size),
-        "base": {"id": loaded.base_id, "revision": loaded.revision, "pretrained": loaded.pretrained}
-        | ({"quantization": loaded.quantization} if loaded.quantization else {}),
+        "base": _describe_base(loaded),
         "recipe_hash": hashlib.sha256(repr(_in_order(recipe.values)).encode()).hexdigest()[:16],
         "data": {"name": _name_data(recipe.data.load), "fingerprint": splits.fingerprint, "rows": rows},
     }
+
+
+def _describe_base(loaded: LoadedModel) -> dict[str, Any]:
+    described = {
+        "id": loaded.base_id,
+        "revision": loaded.revision,
+        "pretrained": loaded.pretrained,
+        "fingerprint": loaded.fingerprint,
+        "new_layers": sorted(loaded.new_layers) if loaded.pretrained else [],
+    }
+    return described | ({"quantization": loaded.quantization} if loaded.quantization else {})
 
 
 def _name_data(load: Mapping[str, Any]) -> str:

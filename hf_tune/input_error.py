@@ -1,8 +1,5 @@
 """The error that a step raises when its input is wrong, before anyone knows which recipe it came from."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class InputError(ValueError):
     """A mistake in the user's input: what is wrong, what to do, and which argument of the step it is in."""
@@ -13,13 +10,3 @@ class InputError(ValueError):
         self.problem = problem
         self.hint = hint
         self.at = at
-
-
-@contextmanager
-def name_row(row: int, split: str) -> Iterator[None]:
-    """Add row and split to an `InputError` about one example."""
-    try:
-        yield
-    except InputError as error:
-        problem = f"row {row} of split {split!r}: {error.problem}"
-        raise InputError(problem, error.hint, at=error.at or ("load",)) from None

@@ -56,6 +56,8 @@ class LoadedModel:
     revision: str | None = None
     """Commit of the checkpoint on the Hub; None for a folder, or for an architecture without its weights."""
     pretrained: bool = True
+    fingerprint: str | None = None
+    """Of the weights that the checkpoint holds; None without weights."""
     quantization: Mapping[str, Any] | None = None
     """The `quantization_config:` block with every layer that stayed in floats; None for a base in floats."""
     own_size: int | None = None

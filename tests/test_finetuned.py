@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import peft
 import PIL.Image
 import pytest
 import torch
-from transformers import AutoModelForImageClassification
+from transformers import AutoModel, AutoModelForImageClassification
 
+import hf_tune.proof
 from hf_tune.finetuned import Finetuned, load_finetuned
 from hf_tune.input_error import InputError
+from hf_tune.recipe.reader import load_recipe
+from hf_tune.run import finetune
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +111,42 @@ def test_an_adapter_without_its_base_names_it(finished_run: Path, tmp_path: Path
     peft.LoraConfig(base_model_name_or_path=str(tmp_path / "gone")).save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"the adapter's base '.*gone' cannot be loaded"):
         load_finetuned(tmp_path)
+
+
+@pytest.fixture
+def adapter_run(
+    write_text_recipe: Callable[..., Path], tiny_text_checkpoints: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return a run of LoRA on a copy of a tiny BERT, which a test may change."""
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
+    recipe = write_text_recipe()
+    base = recipe.with_name("base")
+    shutil.copytree(tiny_text_checkpoints["bert"], base)
+    overrides = ["peft=lora", "training.max_steps=2", f"model.pretrained_model_name_or_path={base}"]
+    finetune(load_recipe(recipe, overrides))
+    return recipe.with_name("run")
+
+
+def test_an_adapter_on_a_base_of_another_architecture_is_refused(
+    adapter_run: Path, tiny_text_checkpoints: dict[str, str]
+) -> None:
+    """transformers 5.23 fills what is absent with random weights, and the adapter would answer by them."""
+    assert load_finetuned(adapter_run).predict(["rose"])
+    base = adapter_run.with_name("base")
+    shutil.rmtree(base)
+    shutil.copytree(tiny_text_checkpoints["roberta"], base)
+    with pytest.raises(InputError, match=r"is not the base of this adapter: it holds no fitting bert\."):
+        load_finetuned(adapter_run)
+
+
+def test_an_adapter_on_a_base_with_other_weights_is_refused(adapter_run: Path) -> None:
+    base = adapter_run.with_name("base")
+    model = AutoModel.from_pretrained(base)
+    with torch.no_grad():
+        model.encoder.layer[1].output.dense.bias[3] += 1e-3
+    model.save_pretrained(base)
+    with pytest.raises(InputError, match="holds other weights than when this adapter was trained; put the checkpoint"):
+        load_finetuned(adapter_run)
 
 
 def test_a_run_loads_from_its_hub_id(finished_run: Path, hub_server_class: Any, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """The parts of an InputError."""
 
-import pytest
-
-from hf_tune.input_error import InputError, name_row
+from hf_tune.input_error import InputError
 
 
 def test_the_text_is_problem_and_hint() -> None:
@@ -18,15 +16,3 @@ def test_the_parts_are_kept_for_whoever_knows_the_recipe() -> None:
 def test_it_is_caught_as_a_value_error_and_by_default_blames_the_whole_block() -> None:
     error = InputError("wrong")
     assert isinstance(error, ValueError) and error.at == ()
-
-
-def test_an_error_about_an_example_is_told_with_its_row_and_split() -> None:
-    with (
-        pytest.raises(InputError, match="row 3 of split 'train': it is empty; fill it") as caught,
-        name_row(3, "train"),
-    ):
-        raise InputError("it is empty", "fill it")
-    assert caught.value.at == ("load",)
-    with pytest.raises(InputError) as kept, name_row(3, "train"):
-        raise InputError("it is empty", at=("columns", "text"))
-    assert kept.value.at == ("columns", "text")

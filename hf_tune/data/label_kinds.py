@@ -100,6 +100,10 @@ def _read_sets(column: LabelColumn) -> list[list[str | int]]:
         if labels is None or None in labels:
             missing = "has no list" if labels is None else "has an empty place in its list"
             raise column.build_row_error(row, f"{missing} in column {column.name!r}", "[] stands for no label")
+        if find_kind(inner) == WHOLE_NUMBERS and len(set(labels)) < len(labels):
+            twice = next(each for each in labels if labels.count(each) > 1)
+            hint = "a list holds the labels that apply, each once; a vector of 0 and 1 is no such list"
+            raise column.build_row_error(row, f"names label {twice!r} twice", hint)
     return [[column.name_class(row, each, inner) for each in labels] for row, labels in enumerate(sets)]
 
 

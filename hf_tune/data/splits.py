@@ -134,7 +134,8 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     pieces = {name: _pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
     parts = {name: _rows(raw, each, name) for name, each in pieces.items()}
     _check_disjoint(plan, pieces)
-    roles = [role for role in task.columns if role in source.columns or role not in task.optional_columns]
+    there = {name for rows in parts.values() for name in rows.column_names} | set(source.columns)
+    roles = [role for role in task.columns if role in there or role not in task.optional_columns]
     columns = {role: source.columns.get(role, role) for role in roles}
     for name, rows in parts.items():
         if len(rows) == 0:

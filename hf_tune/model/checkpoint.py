@@ -1,8 +1,9 @@
 """Load the weights of a checkpoint under a head that fits the labels, and save what was trained; any kind of input."""
 
 import dataclasses
+import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,22 @@ def load_weights(
         logger.warning("the checkpoint does not hold %s: they start at random", ", ".join(sorted(inside)))
     has_other_labels = read_stored_labels(stored) != list(label_names)
     new_layers.start_near_zero(model, head if has_other_labels else head & absent)
-    return dataclasses.replace(outline, model=model, new_layers=outline.new_layers | new_layers.name_layers(absent))
+    new = outline.new_layers | new_layers.name_layers(absent)
+    return dataclasses.replace(outline, model=model, new_layers=new, fingerprint=fingerprint_weights(model, new))
+
+
+def fingerprint_weights(model: Any, without: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits that change with the weights in floats, from up to 64 values of each.
+
+    `without` are modules that do not count: those that are new.
+    """
+    left_out = tuple(f"{name}." for name in without)
+    digest = hashlib.sha256()
+    for name, value in model.named_parameters():
+        if value.is_floating_point() and type(value) is torch.nn.Parameter and not name.startswith(left_out):
+            sample = value.detach().flatten()[:: -(-value.numel() // 64)]
+            digest.update(name.encode() + sample.float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def refuse(source: ModelSource, key: str, hint: str) -> None:

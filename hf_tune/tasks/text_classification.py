@@ -82,7 +82,7 @@ def _check_positions(encoded: Any, model: Any) -> None:
     virtual, limit = getattr(config, "num_virtual_tokens", 0), find_position_limit(model.config.to_dict())
     row = int(encoded.lengths.argmax())
     if limit is not None and encoded.lengths[row] + virtual > limit:
-        problem = f"row {row} of split {encoded.split.name!r} has {encoded.lengths[row]} tokens, and with"
+        problem = f"{encoded.split.name_row(row)} has {encoded.lengths[row]} tokens, and with"
         problem += f" {virtual} virtual ones before them the model takes {limit}"
         raise InputError(problem, f"write `max_length: {limit - virtual}`", at=("preprocess", "max_length"))
 

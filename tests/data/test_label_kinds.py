@@ -128,6 +128,7 @@ def test_numbers_in_sets_are_sorted_as_numbers_and_class_labels_keep_their_names
         ([["a"]], ["a"], r"split 'test' holds words \(string\), not lists of words or whole numbers"),
         ([["a"]], [[1]], "holds whole numbers in split 'test' and words in split 'train'"),
         ([[], []], [[]], "no row of train has a label"),
+        ([[0, 1, 0], [1, 0, 0]], [[0]], "row 0 of split 'train' names label 0 twice; .* a vector of 0 and 1 is no"),
     ],
 )
 def test_a_set_that_does_not_fit_names_row_and_split(train: list, test: list, words: str) -> None:

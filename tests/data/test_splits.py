@@ -27,6 +27,11 @@ def load(rows=40, splits=("train",), empty=None):
     table = datasets.Dataset.from_dict({"text": [str(n) for n in range(rows)], "kind": kinds})
     return datasets.DatasetDict({name: table for name in splits})
 
+def load_pairs():
+    """Return rows with a second text."""
+    columns = {"text": list("wxyz") * 10, "kind_pair": ["also"] * 40, "kind": list("abab") * 10}
+    return datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns)})
+
 def load_unlike():
     """Return two splits with other types."""
     rows = {"train": [0, 1], "words": ["a", "b"]}
@@ -84,6 +89,17 @@ def test_a_split_that_cannot_be_is_told(plan: SplitPlan, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
         load(plan)
     assert caught.value.at[0] == "splits"
+
+
+def test_an_optional_role_is_taken_where_a_column_has_its_name() -> None:
+    """A second text beside `text` was left out without a word where the recipe did not name it."""
+    task = SimpleNamespace(**{**vars(TASK), "columns": {**TASK.columns, "kind_pair": "more"}})
+    task.optional_columns = ("kind_pair",)
+    load = {"path": "own_loader:load_pairs"}
+    splits = load_splits(DataSource(load=load, columns={"label": "kind"}), task)  # type: ignore[arg-type]
+    assert splits.train[0]["kind_pair"] == "also"
+    plain = load_splits(DataSource(load={"path": "own_loader:load"}, columns={"label": "kind"}), task)  # type: ignore[arg-type]
+    assert "kind_pair" not in plain.train[0]
 
 
 def test_a_wrong_column_names_what_there_is() -> None:

@@ -121,7 +121,7 @@ def test_a_size_that_the_model_cannot_take_is_told(tiny_checkpoints: dict[str, s
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("somebody/nothing", "cannot be reached and"),
+        ("somebody/nothing", "there is no folder 'somebody/nothing', the Hub cannot be reached"),
         ("../a b/c", "neither a folder nor a Hub id"),
         (".", "no config.json"),
     ],
@@ -132,6 +132,34 @@ def test_a_checkpoint_that_is_not_there_is_told(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=words):
         load_image_classifier(source(name), OPTIONS, NAMES)
+
+
+def test_a_checkpoint_for_texts_is_no_checkpoint_for_pictures(tiny_text_checkpoints: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"has no image processor: .*; choose a checkpoint for pictures"):
+        load_image_classifier(source(tiny_text_checkpoints["bert"]), OPTIONS, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "at"),
+    [
+        ("timm", {"model_args": {"num_classes": 5}}, ("model_args", "num_classes")),
+        ("timm", {"model_args": {"in_chans": 1}}, ("model_args", "in_chans")),
+        ("vit", {"config": {"hidden_dropout_prob": "much"}}, ("config", "hidden_dropout_prob")),
+    ],
+)
+def test_arguments_that_are_not_the_users_to_set_are_told_with_their_key(
+    kind: str, options: dict, at: tuple, tiny_checkpoints: dict[str, str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load_image_classifier(source(tiny_checkpoints[kind], **options), OPTIONS, NAMES)
+    assert caught.value.at == at
+
+
+def test_weights_that_are_damaged_are_told(tiny_checkpoints: dict[str, str], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoints["vit"], tmp_path / "vit"))
+    (folder / "model.safetensors").write_bytes(b"not a tensor in it")
+    with pytest.raises(InputError, match=r"the file of the weights is damaged: .*; fetch or save it again"):
+        load_image_classifier(source(str(folder)), OPTIONS, NAMES)
 
 
 @pytest.mark.parametrize("kind", ["resnet", "timm"])

@@ -12,16 +12,33 @@ import pytest
 import torch
 from rich.console import Console
 
+from hf_tune.input_error import InputError
 from hf_tune.results.record import (
     as_json,
     describe_environment,
     format_score,
     format_table,
     read_peak_memory_mib,
+    read_results,
     save_results,
     save_table,
 )
 from hf_tune.task import Score
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "is no run; there is no results.json"),
+        ({"recipe.yaml": ""}, "has not finished: --resume goes on with it"),
+        ({"results.json": '{"task": '}, "is damaged: .*; run it again"),
+    ],
+)
+def test_results_that_cannot_be_read_are_told(files: dict[str, str], words: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_results(tmp_path)
 
 
 def test_results_are_json_with_numpy_numbers_and_paths_as_plain_ones(tmp_path: Path) -> None:
