@@ -43,6 +43,17 @@ def start_near_zero(model: Any, parameters: Iterable[str]) -> None:
             torch.nn.init.zeros_(parameter)
 
 
+@torch.no_grad()
+def centre_head(model: Any, value: float) -> None:
+    """Let a head with one output start at `value`: a bias that starts at 0 would spend the run on its way there.
+
+    The head of a decoder (GPT-2, Llama) has no bias and stays as it is.
+    """
+    head = model.get_submodule(find_head(model, 1))
+    if head.bias is not None:
+        head.bias.fill_(value)
+
+
 def find_head(model: Any, num_labels: int) -> str:
     """Return the name of the last layer with one output per label: its input are the features that it judges by."""
     names = ("out_features", "out_channels")  # some of timm's heads are convolutions
