@@ -9,10 +9,11 @@ from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError
+from hf_tune.model.new_layers import centre_head
 from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
-from hf_tune.task import LoadedModel, Task
+from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.run_folder import (
     FolderMode,
@@ -55,6 +56,7 @@ def build_trainer(
     with recipe.blame("data"):
         encoded = {split.name: encode_split(split, task, loaded.processor) for split in present}
         notes = [note for each in encoded.values() for note in task.describe_encoded(each, model)]
+        notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
     for note in notes:
         logger.warning(note)
     _check_metric(recipe, task, splits)
@@ -85,10 +87,13 @@ def build_trainer(
     stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
     with recipe.blame("training"):
         try:
-            return FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
+            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             named = [name for name in recipe.training if name in str(error)]
             raise InputError(f"the Trainer refuses it: {error}", at=tuple(named[:1])) from None
+    with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
+        _check_forward(trainer)
+    return trainer
 
 
 def clear_old_run(trainer: FineTuneTrainer, folder: Path, mode: FolderMode) -> None:
@@ -105,6 +110,29 @@ def _check_network(arguments: Any, model: Any) -> None:
         problem = f"{type(model).__name__} does not support activation checkpointing"
         hint = "leave it out; a smaller per_device_train_batch_size with gradient_accumulation_steps saves memory too"
         raise InputError(problem, hint, at=("activation_checkpointing",))
+
+
+def _check_forward(trainer: FineTuneTrainer) -> None:
+    """Raise where the network, with its adapter, cannot take a row; else it would be noticed in the first step."""
+    data, network = trainer.data, trainer.model.eval()
+    try:
+        batch = trainer.data_collator([data.train[0], data.train[len(data.train) - 1]])
+        with trainer.accelerator.autocast():  # which the Trainer puts around forward only when it starts
+            trainer.prediction_step(network, batch, prediction_loss_only=False)
+        trainer.task.feature_cut(network, len(data.label_names))
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        problem = f"the network cannot take the rows: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise InputError(problem, "choose another method or checkpoint") from error
+
+
+def _centre_labels(model: Any, splits: Splits) -> list[str]:
+    """Let a head of numbers start at their mean; return what to know of numbers that are far from about 1."""
+    labels = splits.train.get_labels()["labels"]
+    centre_head(model, float(labels.mean()))
+    spread = float(labels.std())
+    if 0.01 <= spread <= 10:
+        return []
+    return [f"The labels have a standard deviation of {spread:.3g}: learning rates fit labels scaled to about 1."]
 
 
 def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:

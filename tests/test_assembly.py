@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import datasets
+import numpy as np
 import pytest
 from transformers import EarlyStoppingCallback
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperPreTrainedModel
@@ -18,6 +19,7 @@ from hf_tune.data.splits import Splits, load_splits
 from hf_tune.finished_run import save_recipe
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.run import finetune
 from hf_tune.tasks import get_task
 from hf_tune.training.run_folder import FolderMode
 from hf_tune.training.trainer import FineTuneTrainer
@@ -176,3 +178,38 @@ def test_a_full_disk_is_told_at_the_output_folder(
         RecipeError, match=r"recipe\.yaml:18: training\.output_dir: the run writes about .* 1 MiB left"
     ):
         build()
+
+
+def test_a_network_that_cannot_take_the_rows_is_told_before_anything_is_written(
+    write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LoHa on strided convolutions (PEFT 0.21) was noticed only in the first step, after the folder was written."""
+    from transformers import ResNetForImageClassification
+
+    def fail(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("the size of tensor a (32) must match that of tensor b (31)")
+
+    monkeypatch.setattr(ResNetForImageClassification, "forward", fail)
+    monkeypatch.setattr("hf_tune.model.picture_checkpoint._check_forward", lambda model, processor: None)
+    recipe = load_recipe(write_recipe(tiny_checkpoints["resnet"]))
+    with pytest.raises(RecipeError, match="the network cannot take the rows: RuntimeError: the size of tensor a"):
+        finetune(recipe)
+    assert not (recipe.output_dir / "recipe.yaml").exists()
+
+
+def test_numbers_start_at_their_mean_and_a_wide_spread_is_told(
+    write_text_recipe: Callable[..., Path], tiny_text_checkpoints: dict[str, str]
+) -> None:
+    for method in ("full", "lora"):
+        overrides = ["data.load.kind=number", "model.problem_type=regression", f"peft={method}"]
+        recipe = load_recipe(write_text_recipe(), overrides)
+        task = get_task(recipe.task)
+        splits = load_splits(recipe.data, task, recipe.model.problem_type)
+        wide = dataclasses.replace(splits, train=dataclasses.replace(splits.train, labels=splits.train.labels * 100))
+        source = dataclasses.replace(recipe.model, problem_type=splits.problem_type)
+        loaded = task.load_model(source, recipe.preprocess, splits.label_names)
+        model = attach_adapter(loaded, recipe.peft, None, task.peft_task_type)
+        trainer = build_trainer(recipe, task, loaded, model, wide)
+        outputs = trainer.keep_rows(trainer.data.validation)["values"]
+        assert np.allclose(outputs, wide.train.labels.mean(), atol=0.5)
+        assert any("standard deviation of" in note for note in trainer.data.notes)

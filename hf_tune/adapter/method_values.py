@@ -12,10 +12,13 @@ from hf_tune.adapter.method_targets import LINEAR_STARTS, can_adapt, is_inside
 from hf_tune.input_error import InputError
 
 
+_STARTS = ("gaussian", *LINEAR_STARTS)
 _NO_START = MappingProxyType(
     {
-        "eva": "PEFT starts it from a pass over the data, which hf_tune does not make; use `pissa` or `olora`",
-        "corda": "PEFT starts it from a pass over the data, which hf_tune does not make; use `pissa` or `olora`",
+        **dict.fromkeys(
+            ("eva", "corda", "lora_ga"),
+            "PEFT starts it from a pass over the data, which hf_tune does not make; use `pissa` or `olora`",
+        ),
         "loftq": "it quantises the base in its own way, on a GPU only; use `model.quantization_config`",
     }
 )
@@ -92,6 +95,8 @@ def _check_start(block: Mapping[str, Any], model: Any) -> None:
     start, at = block.get("init_lora_weights"), ("init_lora_weights",)
     if isinstance(start, str) and start in _NO_START:
         raise InputError(f"{start!r} cannot be had here: {_NO_START[start]}", at=at)
+    if isinstance(start, str) and start not in _STARTS:
+        raise InputError(f"{start!r} is no start of LoRA", f"true, false, {', '.join(_STARTS)}", at=at)
     kinds = {type(layer) for layer in model.modules()}
     if start in LINEAR_STARTS and torch.nn.Linear not in kinds and Conv1D not in kinds:
         raise InputError(f"{start!r} starts linear layers only, and this network has none", "leave it out", at=at)

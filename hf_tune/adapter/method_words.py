@@ -20,7 +20,7 @@ class MethodWord:
 
 WORDS: Mapping[str, MethodWord] = MappingProxyType(
     {
-        "full": MethodWord(learning_rate=3e-4, head_learning_rate=3e-3),
+        "full": MethodWord(learning_rate=2e-4, head_learning_rate=5e-3),
         "lora": MethodWord(
             block=MappingProxyType({"peft_type": "LORA", "r": 8, "lora_alpha": 16}),
             learning_rate=3e-3,

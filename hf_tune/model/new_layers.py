@@ -47,10 +47,10 @@ def start_near_zero(model: Any, parameters: Iterable[str]) -> None:
 def centre_head(model: Any, value: float) -> None:
     """Let a head with one output start at `value`: a bias that starts at 0 would spend the run on its way there.
 
-    The head of a decoder (GPT-2, Llama) has no bias and stays as it is.
+    The head of a decoder (GPT-2, Llama) has no bias and stays as it is, and so does one that was trained before.
     """
     head = model.get_submodule(find_head(model, 1))
-    if head.bias is not None:
+    if head.bias is not None and not head.bias.any():
         head.bias.fill_(value)
 
 

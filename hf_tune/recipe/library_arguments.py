@@ -89,6 +89,11 @@ _PEFT_REFUSED = MappingProxyType(
         "inference_mode": _SET_BY_HF_TUNE,
         "auto_mapping": _SET_BY_HF_TUNE,
         "task_type": "it is taken from `task:`; leave it out",
+        "megatron_config": "hf_tune does not train with Megatron; leave it out",
+        **dict.fromkeys(
+            ("eva_config", "corda_config", "lora_ga_config", "loftq_config"),
+            "it belongs to a start that hf_tune does not make; `init_lora_weights` takes `pissa` or `olora`",
+        ),
     }
 )
 
@@ -148,10 +153,16 @@ def accepted_by_peft(peft_type: str) -> Accepted:
     """Return what a `peft:` block accepts beside `peft_type`: the fields of that method's config."""
     from peft import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    ranges = {"r": (1, _ANY), "lora_alpha": (1e-9, _ANY), "lora_dropout": (0, 1)}
+    ranges = {
+        "r": (0 if peft_type == "OFT" else 1, _ANY),  # of OFT 0 means: by the size of a block
+        "lora_alpha": (1e-9, _ANY),
+        "lora_dropout": (0, 1),
+        "num_virtual_tokens": (1, _ANY),
+    }
     config = PEFT_TYPE_TO_CONFIG_MAPPING[peft_type]
     known = accepted_by_dataclass(config, ranges=ranges, refused=_PEFT_REFUSED)
-    return dataclasses.replace(known, hints={**known.hints, "peft_type": str}, required=frozenset())
+    own = {"peft_type": str, **({"init_lora_weights": bool | str} if "init_lora_weights" in known.hints else {})}
+    return dataclasses.replace(known, hints={**known.hints, **own}, required=frozenset())
 
 
 def peft_types() -> list[str]:

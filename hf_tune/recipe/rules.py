@@ -132,6 +132,16 @@ def a_quantised_base_needs_an_adapter(values: Values, task: Task) -> Broken:
         yield ("model", "quantization_config"), "with `pretrained: false` there is nothing to quantise", "leave it out"
 
 
+def a_half_precision_base_needs_autocast(values: Values, task: Task) -> Broken:
+    """Yield a base in half precision whose new layers, in float32, would meet its outputs without autocast."""
+    model, training = values.get("model") or {}, values.get("training") or {}
+    dtype = model.get("dtype")
+    autocast = training.get("bf16") or training.get("fp16")
+    if dtype in ("bfloat16", "float16") and values.get("peft") != "full" and not autocast:
+        problem = f"what trains is float32, and cannot take the outputs of a {dtype} base as they are"
+        yield ("model", "dtype"), problem, "write `training.bf16: true`, or leave `dtype` out"
+
+
 def bitsandbytes_takes_4_or_8_bits(values: Values, task: Task) -> Broken:
     """Yield a config that says neither: transformers 5.23 then quantises nothing; both at once it refuses."""
     block = (values.get("model") or {}).get("quantization_config")
@@ -231,6 +241,7 @@ RULES = (
     one_precision_only,
     an_adapter_needs_a_pretrained_base,
     a_quantised_base_needs_an_adapter,
+    a_half_precision_base_needs_autocast,
     bitsandbytes_takes_4_or_8_bits,
     a_quantised_base_is_not_sharded,
     roles_are_those_of_the_task,

@@ -53,6 +53,8 @@ def test_the_new_head_is_no_target() -> None:
         ({"modules_to_save": ["nope"]}, "modules_to_save", "'nope' matches no layer"),
         ({"init_lora_weights": "eva"}, "init_lora_weights", "which hf_tune does not make"),
         ({"init_lora_weights": "corda"}, "init_lora_weights", "which hf_tune does not make"),
+        ({"init_lora_weights": "lora_ga"}, "init_lora_weights", "which hf_tune does not make"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights", "is no start of LoRA; true, false, gaussian,"),
         ({"init_lora_weights": "loftq"}, "init_lora_weights", "use `model.quantization_config`"),
     ],
     ids=str,

@@ -48,6 +48,9 @@ def test_a_head_of_one_output_starts_where_it_is_told_and_one_without_a_bias_sta
     """Labels from 50 to 90 cost a mean error of 60 in a short run that starts at 0."""
     model = torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Linear(1, 3), torch.nn.Linear(3, 1))
     centre_head(model, 70.0)
+    assert model[2].bias.tolist() != [70.0]  # it looks trained
+    start_near_zero(model, ["2.weight", "2.bias"])
+    centre_head(model, 70.0)
     assert model[2].bias.tolist() == [70.0] and model[0].bias.tolist() != [70.0]
     centre_head(torch.nn.Sequential(torch.nn.Linear(3, 1, bias=False)), 70.0)
 

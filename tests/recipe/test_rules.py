@@ -90,6 +90,8 @@ BROKEN = [
     ),
     ({"peft": "lora", "objective": {"layer_decay": 0.9}}, "objective.layer_decay", "only `peft: full`"),
     ({"peft": "full", "objective": {"loraplus_lr_ratio": 16}}, "objective.loraplus_lr_ratio", "only LoRA"),
+    ({"peft": "lora", "model": {"dtype": "bfloat16"}}, "model.dtype", "write `training.bf16: true`"),
+    ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
 ]
 
 BROKEN_WITH_TEXT = [
@@ -112,6 +114,8 @@ BROKEN_WITH_TEXT = [
 
 KEPT: list[dict[str, Any]] = [
     {},
+    {"peft": "full", "model": {"dtype": "bfloat16"}},
+    {"peft": "lora", "model": {"dtype": "bfloat16"}, "training": {"bf16": True}},
     {"training": None, "model": None, "data": None, "early_stopping": None, "peft": None},
     {"early_stopping": {"metric": "loss"}, "training": {"eval_strategy": "steps"}},
     {"training": {"metric_for_best_model": "eval_log_loss"}},
