@@ -5,12 +5,12 @@ accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_tune.input_error import InputError
+from hf_tune.library_noise import quieten_bars, quieten_loggers
 
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     from hf_tune.data.splits import load_splits
     from hf_tune.finished_run import finish_run, save_recipe
     from hf_tune.tasks import get_task
-    from hf_tune.training.progress import quieten_libraries
 
-    quieten_libraries()
+    quieten_bars()
     task = get_task(recipe.task)
     checkpoint = find_start(recipe, mode)
     set_seed(recipe.training.get("seed", 42))
@@ -63,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.add_argument("--resume", action="store_const", dest="mode", const="resume", help="go on with the old run")
     folder.add_argument("--overwrite", action="store_const", dest="mode", const="overwrite", help="delete the old run")
     options = parser.parse_intermixed_args(argv)
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
+    quieten_loggers()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         from hf_tune.recipe.reader import load_recipe

@@ -2,10 +2,11 @@
 
 import ast
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from hf_tune.library_noise import quieten_loggers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(describe_verbs(verbs))
         return 0
     verb, *rest = arguments
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
+    quieten_loggers()
     if verb not in verbs:
         print(f"hf-tune: no verb {verb!r}; known: {', '.join(verbs)}", file=sys.stderr)
         return 2

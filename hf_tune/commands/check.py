@@ -40,10 +40,10 @@ def _report(recipe: "Recipe") -> None:
 
     from hf_tune.adapter.attach import attach_adapter, name_method
     from hf_tune.data.splits import load_splits
+    from hf_tune.library_noise import quieten_bars
     from hf_tune.tasks import get_task
-    from hf_tune.training.progress import quieten_libraries
 
-    quieten_libraries()
+    quieten_bars()
     console = Console(highlight=False)
     task = get_task(recipe.task)
     with recipe.blame("data"):

@@ -31,13 +31,13 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
 
     from hf_tune.data.splits import load_splits
     from hf_tune.finetuned import load_finetuned
+    from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.results.record import as_json, format_table
-    from hf_tune.training.progress import quieten_libraries
 
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size} is out of range", "it must be at least 1")
-    quieten_libraries()
+    quieten_bars()
     finetuned = load_finetuned(run)
     recipe = load_recipe(run / "recipe.yaml")
     with recipe.blame("data"):

@@ -48,13 +48,13 @@ def _merge(run: Path, output: Path) -> dict[str, Any]:
     from hf_tune.data.splits import load_splits
     from hf_tune.finetuned import load_finetuned
     from hf_tune.finished_run import save_recipe
+    from hf_tune.library_noise import quieten_bars
     from hf_tune.model.checkpoint import save_model
     from hf_tune.recipe.reader import load_recipe
-    from hf_tune.training.progress import quieten_libraries
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output {output} is not empty", "name a new folder")
-    quieten_libraries()
+    quieten_bars()
     adapted = load_finetuned(run)
     _check_method(run, adapted.model)
     recipe = load_recipe(run / "recipe.yaml")

@@ -26,9 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         from hf_tune.finetuned import load_finetuned
-        from hf_tune.training.progress import quieten_libraries
+        from hf_tune.library_noise import quieten_bars
 
-        quieten_libraries()
+        quieten_bars()
         if options.output and options.output.suffix not in (".csv", ".json"):
             raise InputError(f"{str(options.output)!r} is neither .csv nor .json", "give one of the two endings")
         if options.output and not options.output.parent.is_dir():

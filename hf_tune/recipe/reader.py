@@ -38,9 +38,6 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report = Report(source)
     values = {name: value for name, value in values.items() if value is not None}  # an empty block is none
     check_block(_BLOCKS, values, (), report)
-    folder = str(Path(source.file).parent.resolve())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     # Only now the heavy imports: a broken file is reported without waiting for torch.
     from hf_tune.adapter.method_words import get_learning_rates
     from hf_tune.data.splits import DataSource
@@ -51,6 +48,9 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     from hf_tune.training.early_stopping import EarlyStopping
     from hf_tune.training.objective import Objective, resolve_objective
 
+    folder = str(Path(source.file).parent.resolve())
+    if folder not in sys.path:
+        sys.path.append(folder)  # behind what is installed: a folder `bottleneck` beside a recipe broke pandas
     task = _find_task(values, report)
     model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None

@@ -1,10 +1,8 @@
 """What a person sees while a run trains, and log.jsonl."""
 
 import json
-import logging
 import sys
 import time
-import warnings
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -61,22 +59,6 @@ class JsonLog(TrainerCallback):
         if state.is_world_process_zero and state.log_history:
             with Path(args.output_dir, "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(state.log_history[-1]) + "\n")
-
-
-def quieten_libraries() -> None:
-    """Switch off what the libraries say that nobody can act on: bars for every saved file, and two warnings.
-
-    PEFT 0.21 writes a card without metadata and asks transformers 5.23 for an attribute that it calls deprecated.
-    """
-    import datasets
-    import transformers
-
-    # bitsandbytes 0.50 says for every layer and step that it computes in half precision.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    datasets.disable_progress_bars()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("huggingface_hub.repocard").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
 
 
 _SHOWN = MappingProxyType(

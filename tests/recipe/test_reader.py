@@ -1,5 +1,7 @@
 """Sixty broken recipes: each is told with file, line, key and cure; and what a right one is read as."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,3 +247,13 @@ def test_a_broken_override_is_named_as_such(override: str, words: str, write_rec
         load_recipe(write_recipe(), [override])
     assert str(caught.value).startswith(f"command line: {override}")
     assert words in str(caught.value)
+
+
+def test_what_stands_beside_a_recipe_hides_no_library(write_recipe: Callable[..., Path]) -> None:
+    """pandas 3 imports a package `bottleneck` where it finds one, and failed on the folder of a run called so."""
+    recipe = write_recipe()
+    (recipe.parent / "bottleneck").mkdir()
+    (recipe.parent / "timm.py").write_text("raise RuntimeError('the wrong timm')")
+    code = f"from hf_tune import load_recipe; load_recipe({str(recipe)!r}); import timm; timm.create_model"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]

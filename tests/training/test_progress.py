@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_tune.training.progress import JsonLog, Progress, quieten_libraries
+from hf_tune.training.progress import JsonLog, Progress
 
 
 def state(**values: object) -> SimpleNamespace:
@@ -31,10 +31,3 @@ def test_log_lines_hold_numbers(tmp_path: Path) -> None:
     now.log_history = [{"loss": 0.5, "step": 5}]
     JsonLog().on_log(SimpleNamespace(output_dir=tmp_path), now, None, {"loss": "0.5"})
     assert json.loads((tmp_path / "log.jsonl").read_text()) == {"loss": 0.5, "step": 5}
-
-
-def test_the_libraries_bars_are_off() -> None:
-    import datasets
-
-    quieten_libraries()
-    assert datasets.are_progress_bars_disabled()

@@ -1,0 +1,26 @@
+"""What the libraries say that nobody can act on."""
+
+import logging
+import subprocess
+import sys
+
+from hf_tune.library_noise import quieten_bars, quieten_loggers
+
+
+def test_the_bars_are_off() -> None:
+    import datasets
+
+    quieten_bars()
+    assert datasets.are_progress_bars_disabled()
+
+
+def test_importing_the_libraries_of_quantised_bases_says_nothing() -> None:
+    """bitsandbytes 0.50 and torchao 0.18 log warnings on import, in every run where PEFT finds them."""
+    code = "import hf_tune.library_noise as n; n.quieten_loggers(); import peft, bitsandbytes, torchao.quantization"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "bitsandbytes" not in done.stderr and "gemm_4bit" not in done.stderr and "pytree" not in done.stderr
+
+
+def test_errors_are_still_told() -> None:
+    quieten_loggers()
+    assert logging.getLogger("bitsandbytes").isEnabledFor(logging.ERROR)
