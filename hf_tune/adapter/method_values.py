@@ -36,6 +36,7 @@ def check_values(block: Mapping[str, Any], model: Any, new_layers: Set[str]) -> 
     _check_targets(block, layers)
     _check_whole(block.get("modules_to_save") or (), [*layers, *((name, None) for name in new_layers)])
     _check_rank(block, layers)
+    _check_patterns(block, model)
     _check_start(block, model)
 
 
@@ -43,10 +44,7 @@ def _find_targets(wanted: Any, layers: Iterable[tuple[str, Any]]) -> list[tuple[
     """Return the layers that a regular expression, or one of a list of names, matches as PEFT does."""
     if not isinstance(wanted, str):
         return [each for each in layers if any(f".{each[0]}".endswith(f".{item}") for item in wanted)]
-    try:
-        pattern = re.compile(wanted)
-    except re.error as error:
-        raise InputError(f"{wanted!r} is no regular expression: {error}", at=("target_modules",)) from None
+    pattern = _compile(wanted, "target_modules")
     return [each for each in layers if pattern.fullmatch(each[0])]
 
 
@@ -89,6 +87,27 @@ def _check_rank(block: Mapping[str, Any], layers: list[tuple[str, Any]]) -> None
     if rank > largest:
         problem = f"rank {rank} is larger than every layer that it adapts: the largest takes {largest}"
         raise InputError(problem, "give a smaller one", at=("r",))
+
+
+def _check_patterns(block: Mapping[str, Any], model: Any) -> None:
+    """Raise where a key of a pattern, or a parameter, is found nowhere; PEFT 0.21 warns at most."""
+    names = [name for name, _ in model.named_modules()]
+    for field in ("rank_pattern", "alpha_pattern"):
+        for item in block.get(field) or {}:
+            if not any(re.fullmatch(rf"(?:.*\.)?{_compile(item, field).pattern}", name) for name in names):
+                raise InputError(f"{item!r} matches no layer", "name a layer of this network", at=(field, item))
+    parameters = [name for name, _ in model.named_parameters()]
+    for item in block.get("target_parameters") or ():
+        if not any(f".{name}".endswith(f".{item}") for name in parameters):
+            hint = "name a parameter of this network"
+            raise InputError(f"{item!r} matches no parameter", hint, at=("target_parameters",))
+
+
+def _compile(pattern: str, field: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"{pattern!r} is no regular expression: {error}", at=(field,)) from None
 
 
 def _check_start(block: Mapping[str, Any], model: Any) -> None:

@@ -1,4 +1,4 @@
-"""Read a text: a string, or the turns of a dialogue as a list of strings."""
+"""Read a text: a string, or the turns of a dialogue as a list of strings or of messages."""
 
 from typing import Any
 
@@ -11,17 +11,27 @@ TURN_END = "\n"
 def read_text(value: Any, role: str) -> str:
     """Return the text of one cell, the turns of a dialogue joined by line ends.
 
-    Raises `InputError` where it is no text, or nothing but blanks.
+    A message `{role: user, content: Hello}` is the turn `user: Hello`. Raises `InputError` where it is no text, or
+    nothing but blanks.
     """
+    if isinstance(value, list):
+        value = [_read_message(turn) for turn in value]
     if isinstance(value, list) and all(isinstance(turn, str) for turn in value):
         value = TURN_END.join(value)
     if not isinstance(value, str):
         raise InputError(
             f"`{role}` holds {_say(value)}, not a text", "fill it, take the row out, or name another column"
         )
-    if not value.strip():
+    if not any(sign.isprintable() and not sign.isspace() for sign in value):  # a zero-width blank is no text either
         raise InputError(f"`{role}` is empty", "fill it or take the row out")
     return value
+
+
+def _read_message(turn: Any) -> Any:
+    """Return a message of a chat as a turn, and anything else as it is."""
+    if isinstance(turn, dict) and isinstance(turn.get("role"), str) and isinstance(turn.get("content"), str):
+        return f"{turn['role']}: {turn['content']}"
+    return turn
 
 
 def _say(value: Any) -> str:

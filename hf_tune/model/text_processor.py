@@ -21,6 +21,9 @@ _START_BEHIND_PADDING = (
 )
 """Types of networks whose first position is the one behind the number of their padding token (transformers 5.23)."""
 
+MIN_LENGTH = 4
+"""Shortest input in tokens: special ones alone take 2 or 3."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextOptions:
@@ -33,7 +36,7 @@ class TextOptions:
 
     def __post_init__(self) -> None:
         """Check the length."""
-        if self.max_length is not None and self.max_length < 4:
+        if self.max_length is not None and self.max_length < MIN_LENGTH:
             raise InputError(f"{self.max_length} is too short", "special tokens alone take 2 or 3", at=("max_length",))
 
 

@@ -16,7 +16,7 @@ from hf_tune.data.texts import read_text
 from hf_tune.input_error import InputError
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.text_checkpoint import load_text_classifier, load_text_processor, outline_text_classifier
-from hf_tune.model.text_processor import TextOptions, TextProcessor, find_position_limit
+from hf_tune.model.text_processor import MIN_LENGTH, TextOptions, TextProcessor, find_position_limit
 from hf_tune.results import plots
 from hf_tune.results.classification_metrics import (
     METRIC_NAMES,
@@ -84,7 +84,8 @@ def _check_positions(encoded: Any, model: Any) -> None:
     if limit is not None and encoded.lengths[row] + virtual > limit:
         problem = f"{encoded.split.name_row(row)} has {encoded.lengths[row]} tokens, and with"
         problem += f" {virtual} virtual ones before them the model takes {limit}"
-        raise InputError(problem, f"write `max_length: {limit - virtual}`", at=("preprocess", "max_length"))
+        cure = f"write `max_length: {limit - virtual}`" if limit - virtual >= MIN_LENGTH else "give it fewer of them"
+        raise InputError(problem, cure, at=("preprocess", "max_length"))
 
 
 def collate(examples: Sequence[Example], processor: TextProcessor) -> Batch:

@@ -51,6 +51,9 @@ def test_the_new_head_is_no_target() -> None:
         ({"r": 99, "target_modules": ".*query"}, "r", "rank 99 is larger than every layer"),
         ({"r": 99}, "r", "rank 99 is larger than every layer"),
         ({"modules_to_save": ["nope"]}, "modules_to_save", "'nope' matches no layer"),
+        ({"rank_pattern": {"nope": 4}}, "rank_pattern", "'nope' matches no layer"),
+        ({"alpha_pattern": {"quer": 4}}, "alpha_pattern", "'quer' matches no layer"),
+        ({"target_parameters": ["foo.weight"]}, "target_parameters", "'foo.weight' matches no parameter"),
         ({"init_lora_weights": "eva"}, "init_lora_weights", "which hf_tune does not make"),
         ({"init_lora_weights": "corda"}, "init_lora_weights", "which hf_tune does not make"),
         ({"init_lora_weights": "lora_ga"}, "init_lora_weights", "which hf_tune does not make"),
@@ -63,7 +66,12 @@ def test_what_cannot_work_is_told_with_its_key(block: dict[str, Any], key: str, 
     """PEFT 0.21 starts `eva` at random without its pass over the data, and says nothing."""
     with pytest.raises(InputError) as caught:
         check_values(block, build(transformers.BertConfig(**SMALL)), {"classifier"})
-    assert words in str(caught.value) and caught.value.at == (key,)
+    assert words in str(caught.value) and caught.value.at[0] == key
+
+
+def test_patterns_are_matched_as_peft_matches_them() -> None:
+    block = {"rank_pattern": {"query": 4, r".*\.0\.output\.dense": 2}, "target_parameters": ["query.weight"]}
+    check_values(block, build(transformers.BertConfig(**SMALL)), {"classifier"})
 
 
 def test_new_layers_may_be_named_as_saved_whole() -> None:

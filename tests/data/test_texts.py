@@ -16,7 +16,12 @@ def test_the_turns_of_a_dialogue_are_joined_by_line_ends() -> None:
     assert read_text(["Hello!", "Hi.", "Bye."], "text") == "Hello!\nHi.\nBye."
 
 
-@pytest.mark.parametrize("value", ["", "  \t\n", [], ["", " "]])
+def test_the_messages_of_a_chat_are_turns_with_their_role() -> None:
+    chat = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hi."}]
+    assert read_text(chat, "text") == "user: Hello!\nassistant: Hi."
+
+
+@pytest.mark.parametrize("value", ["", "  \t\n", "\u200b \ufeff", [], ["", " "]])
 def test_a_text_of_nothing_but_blanks_is_refused(value: Any) -> None:
     with pytest.raises(InputError, match="`text_pair` is empty; fill it or take the row out"):
         read_text(value, "text_pair")
