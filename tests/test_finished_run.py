@@ -64,7 +64,13 @@ def test_the_results_say_how_they_were_made(results: dict[str, Any], finished_ru
     assert results["cost"]["trainable_parameters"] == results["cost"]["total_parameters"] == parameters
     assert (results["steps"], results["seed"], results["method"]) == (2, 0, "full")
     assert results["data"]["rows"] == {"train": 24, "validation": 9, "test": 11}
-    assert results["base"] == {"id": "timm/test_resnet.r160_in1k", "revision": None, "pretrained": False}
+    assert results["base"] == {
+        "id": "timm/test_resnet.r160_in1k",
+        "revision": None,
+        "pretrained": False,
+        "fingerprint": None,
+        "new_layers": [],
+    }
     assert results["proof"]["passed"] and results["proof"]["rows"] == 11
     assert results["resumed_from"] is None
 

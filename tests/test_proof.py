@@ -98,7 +98,7 @@ def test_the_child_knows_nothing_of_the_launcher(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HF_TUNE_KEPT", "kept")
     monkeypatch.setattr(subprocess, "run", run)
     hf_tune.proof._run_child(Path("run"), Path("work"), "cpu")
-    assert called["command"] == [sys.executable, "-m", "hf_tune.proof", "run", "work"]
+    assert called["command"] == [sys.executable, "-m", "hf_tune.proof", "run", "work", "cpu"]
     assert not set(launcher) & set(called["env"]) and called["env"]["HF_TUNE_KEPT"] == "kept"
     assert called["env"]["OMP_NUM_THREADS"] == str(torch.get_num_threads())
 

@@ -48,9 +48,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     from hf_tune.training.early_stopping import EarlyStopping
     from hf_tune.training.objective import Objective, resolve_objective
 
-    folder = str(Path(source.file).parent.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)  # behind what is installed: a folder `bottleneck` beside a recipe broke pandas
+    _add_folder(str(Path(source.file).parent.resolve()))
     task = _find_task(values, report)
     model = build_dataclass(ModelSource, values.get("model", {}), ("model",), report) if "model" in values else None
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
@@ -89,6 +87,17 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         values=values,
         source=source,
     )
+
+
+def _add_folder(folder: str) -> None:
+    """Let modules beside a recipe be found: behind what is installed, before those of recipes that were read earlier.
+
+    A folder `bottleneck` beside a recipe broke pandas, which looks for a package of that name.
+    """
+    installed = [place for place, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
+    behind = max(installed, default=-1) + 1
+    if folder not in sys.path[:behind]:
+        sys.path[behind:] = [folder, *(path for path in sys.path[behind:] if path != folder)]
 
 
 def _find_task(values: Mapping[str, Any], report: Report) -> "Task | None":

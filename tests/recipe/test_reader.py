@@ -1,5 +1,7 @@
 """Sixty broken recipes: each is told with file, line, key and cure; and what a right one is read as."""
 
+import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -257,3 +259,15 @@ def test_what_stands_beside_a_recipe_hides_no_library(write_recipe: Callable[...
     code = f"from hf_tune import load_recipe; load_recipe({str(recipe)!r}); import timm; timm.create_model"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_module_beside_the_newest_recipe_is_found_first(
+    write_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    first = write_recipe()
+    second = shutil.copytree(first.parent, tmp_path / "second") / "recipe.yaml"
+    for recipe in (first, second, first):
+        load_recipe(recipe)
+        found = importlib.util.find_spec("tiny_pictures")
+        assert found is not None and found.origin == str(recipe.with_name("tiny_pictures.py"))
