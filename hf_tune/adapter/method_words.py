@@ -23,8 +23,8 @@ WORDS: Mapping[str, MethodWord] = MappingProxyType(
         "full": MethodWord(learning_rate=2e-4, head_learning_rate=5e-3),
         "lora": MethodWord(
             block=MappingProxyType({"peft_type": "LORA", "r": 8, "lora_alpha": 16}),
-            learning_rate=3e-3,
-            head_learning_rate=1e-2,
+            learning_rate=1e-3,
+            head_learning_rate=5e-3,
         ),
         "prefix": MethodWord(
             block=MappingProxyType({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 16}),
