@@ -163,5 +163,5 @@ def _check_base(folder: Path, adapter: Any, base: Any, info: Mapping[str, Any]) 
     if not results.exists():  # the run proves itself before it writes them
         return
     own = json.loads(results.read_text(encoding="utf-8"))["base"]
-    if own["fingerprint"] != fingerprint_weights(base, own["new_layers"]):
+    if "fingerprint" in own and own["fingerprint"] != fingerprint_weights(base, own["new_layers"]):
         raise InputError(f"{name!r} holds other weights than when this adapter was trained", hint)
