@@ -8,11 +8,13 @@ from hf_tune.adapter.attach import count_parameters
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
-from hf_tune.input_error import InputError
+from hf_tune.input_error import InputError, find_key
 from hf_tune.model.new_layers import centre_head
+from hf_tune.model.quantised_base import is_quantised
 from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
+from hf_tune.results.record import read_results
 from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.run_folder import (
@@ -66,10 +68,12 @@ def build_trainer(
         check_disk(recipe.output_dir, estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit))
         arguments = build_arguments(recipe.training)
         _check_network(arguments, loaded.model)
+        _check_device(arguments, model)
         plan = plan_steps(arguments, len(splits.train))
         check_evaluation(arguments, plan)
         if checkpoint is not None:
-            check_unfinished(checkpoint, plan)
+            is_scored = (recipe.output_dir / "results.json").exists()
+            check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
     if checkpoint is not None:
         check_revision(recipe, loaded.revision)
     data = TrainingData(
@@ -89,8 +93,7 @@ def build_trainer(
         try:
             trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
-            named = [name for name in recipe.training if name in str(error)]
-            raise InputError(f"the Trainer refuses it: {error}", at=tuple(named[:1])) from None
+            raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
     return trainer
@@ -133,6 +136,14 @@ def _centre_labels(model: Any, splits: Splits) -> list[str]:
     if 0.01 <= spread <= 10:
         return []
     return [f"The labels have a standard deviation of {spread:.3g}: learning rates fit labels scaled to about 1."]
+
+
+def _check_device(arguments: Any, model: Any) -> None:
+    """Raise where a quantised base was put on a device that the training is not on."""
+    place = next(model.parameters()).device.type
+    if is_quantised(model) and place != arguments.device.type:
+        problem = f"the base was quantised on {place}, and training is on {arguments.device.type}"
+        raise InputError(problem, "leave `use_cpu` out, or hide the GPU: CUDA_VISIBLE_DEVICES=", at=("use_cpu",))
 
 
 def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:

@@ -1,6 +1,5 @@
 """load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint import fingerprint_weights, silence_load_report
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
 from hf_tune.recipe.source import read_yaml
+from hf_tune.results.record import read_results
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.tasks import get_task
 
@@ -154,14 +154,14 @@ def _check_base(folder: Path, adapter: Any, base: Any, info: Mapping[str, Any]) 
     """Raise where the base is not the one that the adapter was trained on: transformers fills gaps at random."""
     whole = tuple(f"{name}." for name in adapter.modules_to_save or ())
     absent = {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
+    absent &= {name for name, _ in base.named_parameters()}  # a file may lack buffers, such as num_batches_tracked
     strange = sorted(name for name in absent if not name.startswith(whole))
     name, hint = adapter.base_model_name_or_path, "put the checkpoint that it was trained on in its place"
     if strange:
         problem = f"{name!r} is not the base of this adapter: it holds no fitting {', '.join(strange[:3])}"
         raise InputError(f"{problem} and {len(strange) - 3} more" if len(strange) > 3 else problem, hint)
-    results = folder / "results.json"
-    if not results.exists():  # the run proves itself before it writes them
+    if not (folder / "results.json").exists():  # the run proves itself before it writes them
         return
-    own = json.loads(results.read_text(encoding="utf-8"))["base"]
+    own = read_results(folder)["base"]
     if "fingerprint" in own and own["fingerprint"] != fingerprint_weights(base, own["new_layers"]):
         raise InputError(f"{name!r} holds other weights than when this adapter was trained", hint)

@@ -1,5 +1,8 @@
 """The error that a step raises when its input is wrong, before anyone knows which recipe it came from."""
 
+import re
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """A mistake in the user's input: what is wrong, what to do, and which argument of the step it is in."""
@@ -10,3 +13,9 @@ class InputError(ValueError):
         self.problem = problem
         self.hint = hint
         self.at = at
+
+
+def find_key(text: str, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the first of these keys that a library's message names as a whole word, as `at` of an `InputError`."""
+    named = (key for key in keys if re.search(rf"\b{re.escape(key)}\b", text))
+    return tuple(list(named)[:1])

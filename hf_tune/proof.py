@@ -120,7 +120,7 @@ def _find_differing(own: Mapping[str, str], reloaded: Mapping[str, str]) -> list
 def _digests(model: Any) -> Mapping[str, str]:
     """Return a checksum of every tensor of a model, as float32; quantised ones are unpacked."""
     return {
-        name: hashlib.sha256(value.detach().dequantize().contiguous().numpy().tobytes()).hexdigest()
+        name: hashlib.sha256(value.detach().dequantize().float().contiguous().numpy().tobytes()).hexdigest()
         for name, value in model.state_dict().items()
     }
 

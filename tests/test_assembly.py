@@ -10,13 +10,15 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+import torch
 from transformers import EarlyStoppingCallback
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperPreTrainedModel
 
 from hf_tune.adapter.attach import attach_adapter
-from hf_tune.assembly import build_trainer, clear_old_run, find_start
+from hf_tune.assembly import _check_device, build_trainer, clear_old_run, find_start
 from hf_tune.data.splits import Splits, load_splits
 from hf_tune.finished_run import save_recipe
+from hf_tune.input_error import InputError
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.run import finetune
@@ -213,3 +215,14 @@ def test_numbers_start_at_their_mean_and_a_wide_spread_is_told(
         outputs = trainer.keep_rows(trainer.data.validation)["values"]
         assert np.allclose(outputs, wide.train.labels.mean(), atol=0.5)
         assert any("standard deviation of" in note for note in trainer.data.notes)
+
+
+def test_a_base_that_was_quantised_elsewhere_than_the_training_is_told() -> None:
+    """With a GPU in sight the base is quantised there, whatever `use_cpu` says."""
+    model = torch.nn.Linear(2, 2, device="meta")
+    model.is_quantized = True  # type: ignore[assignment]
+    arguments = SimpleNamespace(device=torch.device("cpu"))
+    with pytest.raises(InputError, match="quantised on meta, and training is on cpu") as caught:
+        _check_device(arguments, model)
+    assert caught.value.at == ("use_cpu",)
+    _check_device(SimpleNamespace(device=torch.device("meta")), model)

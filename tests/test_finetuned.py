@@ -149,6 +149,33 @@ def test_an_adapter_on_a_base_with_other_weights_is_refused(adapter_run: Path) -
         load_finetuned(adapter_run)
 
 
+@pytest.mark.parametrize("kind", ["resnet", "timm"])
+def test_a_base_whose_file_lacks_a_buffer_is_still_the_base_of_its_adapter(
+    kind: str,
+    write_recipe: Callable[..., Path],
+    tiny_checkpoints: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Old files have no `num_batches_tracked`: the run of an adapter trained to its end and then failed its proof."""
+    from safetensors.torch import load_file, save_file
+
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
+    recipe = write_recipe(tiny_checkpoints[kind])
+    base = Path(shutil.copytree(tiny_checkpoints[kind], recipe.with_name("base")))
+    tensors = load_file(base / "model.safetensors")
+    kept = {name: value for name, value in tensors.items() if "num_batches_tracked" not in name}
+    assert len(kept) < len(tensors)
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    overrides = ["peft=lora", "training.max_steps=2", f"model.pretrained_model_name_or_path={base}"]
+    assert finetune(load_recipe(recipe, overrides))["proof"]["passed"]
+
+
+def test_damaged_results_beside_an_adapter_are_told(adapter_run: Path) -> None:
+    (adapter_run / "results.json").write_text("{")
+    with pytest.raises(InputError, match=r"results\.json is damaged"):
+        load_finetuned(adapter_run)
+
+
 def test_a_run_loads_from_its_hub_id(finished_run: Path, hub_server_class: Any, tmp_path: Path) -> None:
     import subprocess
     import sys

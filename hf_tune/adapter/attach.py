@@ -9,7 +9,7 @@ from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
 from hf_tune.adapter.method_targets import check_quantised, find_reason, find_targets
 from hf_tune.adapter.method_values import check_values
 from hf_tune.adapter.method_words import get_block
-from hf_tune.input_error import InputError
+from hf_tune.input_error import InputError, find_key
 from hf_tune.task import LoadedModel
 
 
@@ -92,8 +92,8 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
         )
         return get_peft_model(loaded.model, config)
     except (ValueError, TypeError, NotImplementedError) as error:
-        named = [name for name in block if name in str(error)]
-        raise InputError(f"PEFT cannot attach {peft_type} to this model: {error}", at=tuple(named[:1])) from error
+        problem = f"PEFT cannot attach {peft_type} to this model: {error}"
+        raise InputError(problem, at=find_key(str(error), block)) from error
 
 
 def _save_whole(loaded: LoadedModel, wanted: Sequence[str], task_type: str | None) -> set[str]:

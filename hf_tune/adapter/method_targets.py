@@ -64,7 +64,8 @@ def find_reason(peft_type: str, model: Any, new_layers: Set[str]) -> str | None:
     if peft_type in PROMPTS:
         return _find_prompt_reason(peft_type, model)
     if model.config.model_type in _ASK_CONVOLUTIONS and peft_type not in ("BOTTLENECK", "LN_TUNING"):
-        return "PEFT 0.21 hides the stride that this network's padding asks for; use timm's, `bottleneck` or `probe`"
+        cure = "`probe`" if model.config.model_type == "mobilenet_v1" else "`bottleneck` or `probe`"
+        return f"PEFT 0.21 hides the stride that this network's padding asks for; use timm's, {cure}"
     if peft_type != "BOTTLENECK" and not _find_layers(peft_type, {}, model, new_layers):
         kinds = "convolutions" if _has(model, torch.nn.Conv2d) else "Conv1D layers"
         return f"it cannot adapt {kinds}, and this network has no others; use `lora`"

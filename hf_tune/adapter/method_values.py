@@ -114,6 +114,9 @@ def _check_start(block: Mapping[str, Any], model: Any) -> None:
     start, at = block.get("init_lora_weights"), ("init_lora_weights",)
     if isinstance(start, str) and start in _NO_START:
         raise InputError(f"{start!r} cannot be had here: {_NO_START[start]}", at=at)
+    if isinstance(start, str) and start.startswith("pissa_niter_"):
+        problem = f"{start!r} draws its decomposition at random, and cannot be loaded again to the same outputs"
+        raise InputError(problem, "use `pissa`", at=at)
     if isinstance(start, str) and start not in _STARTS:
         raise InputError(f"{start!r} is no start of LoRA", f"true, false, {', '.join(_STARTS)}", at=at)
     kinds = {type(layer) for layer in model.modules()}

@@ -146,22 +146,26 @@ def _report_cost(
     from hf_tune.model.quantised_base import count_saved_bytes
     from hf_tune.training.cost_estimate import estimate_memory_bytes
     from hf_tune.training.run_folder import estimate_disk_bytes
+    from hf_tune.training.step_plan import count_steps
 
     training = recipe.training
     batch = training.get("per_device_train_batch_size", 8)
-    steps = -(-len(splits.train) // (batch * training.get("gradient_accumulation_steps", 1)))
-    limit = training.get("max_steps", -1)
-    total_steps = limit if limit > 0 else round(steps * training.get("num_train_epochs", 3))
+    plan = count_steps(
+        -(-len(splits.train) // batch),
+        training.get("gradient_accumulation_steps", 1),
+        training.get("num_train_epochs", 3),
+        training.get("max_steps", -1),
+    )
     trainable, total = count_parameters(model)
     example = task.collate([task.encode(splits.train[0], outline.processor)], outline.processor)
-    memory, counted = estimate_memory_bytes(model, task.to_inputs(example, outline.processor), batch)
+    memory, counted = estimate_memory_bytes(model, task.build_inputs(example, outline.processor, model), batch)
     memory -= count_saved_bytes(model, outline.quantization)
     rest = "" if counted else " without its activations"
     disk = estimate_disk_bytes(
         trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
-    console.print(f"[bold]steps[/] {steps} an epoch on one process, {total_steps} in all")
+    console.print(f"[bold]steps[/] {plan.steps_per_epoch} an epoch on one process, {plan.steps} in all")
     size = f"{memory / 2**20:,.0f} MiB"
     console.print(f"[bold]memory[/] about {size} for the model{rest}, beside the libraries (estimated)")
     console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")

@@ -201,8 +201,7 @@ def _cells(record: Mapping[str, Any]) -> list[str]:
         f"{record['trainable_parameters']:,}",
         f"{record['saved_mib']:.1f}",
         f"{record['peak_memory_mib']:.0f}",
-        f"{record['examples_per_second']:.0f}",
-        f"{record['train_seconds']:.0f}",
+        *("" if record[name] is None else f"{record[name]:.0f}" for name in ("examples_per_second", "train_seconds")),
     ]
 
 

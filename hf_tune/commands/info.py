@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     data = results["data"]
     print(f"data: {data['name']}, rows {data['rows']}, fingerprint {data['fingerprint']}")
     parameters = f"{cost['trainable_parameters']:,} of {cost['total_parameters']:,} parameters"
-    print(f"trained: {parameters}, {cost['train_seconds']:.0f} s")
+    seconds = "" if cost["train_seconds"] is None else f", {cost['train_seconds']:.0f} s"
+    print(f"trained: {parameters}{seconds}")
     for split, scores in results["splits"].items():
         for name, score in scores.items():
             interval = "" if score["low"] is None else f" ({score['low']:.4f} to {score['high']:.4f})"

@@ -57,7 +57,7 @@ def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSou
         problem = f"{config.model_type} has no head for this task: {str(error).partition(chr(10))[0]}"
         raise InputError(problem, "choose a checkpoint of another architecture", at=AT) from None
     with torch.device("meta"):
-        model = auto_class.from_config(config)
+        model = auto_class.from_config(config, dtype=getattr(torch, source.dtype))  # not that of the file
     if getattr(config, "quantization_config", None):
         hint = "start from the checkpoint that it was made of, with `model.quantization_config`"
         raise InputError("the checkpoint is stored quantised", hint, at=AT)

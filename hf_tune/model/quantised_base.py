@@ -59,16 +59,18 @@ def build_load_arguments(block: Mapping[str, Any] | None, device: str | torch.de
 
 
 def count_saved_bytes(model: Any, block: Mapping[str, Any] | None) -> int:
-    """Return the bytes of float32 that a quantised base, with its adapter around it, will do without."""
+    """Return the bytes that a quantised base, with its adapter around it, will do without."""
     if block is None:
         return 0
     left_out = tuple(f"{each}." for each in block[LEFT_OUT[block["quant_method"]]])
-    weights = 0
+    saved = 0
     for name, layer in model.named_modules():
         plain = name.removeprefix("base_model.model.").removesuffix(".base_layer")
         if isinstance(layer, torch.nn.Linear) and not f"{plain}.".startswith(left_out):
-            weights += 0 if layer.weight.requires_grad else layer.weight.numel()
-    return weights * 4 - weights // (2 if block.get("load_in_4bit") else 1)
+            weight = layer.weight
+            packed = weight.numel() // (2 if block.get("load_in_4bit") else 1)
+            saved += 0 if weight.requires_grad else weight.numel() * weight.element_size() - packed
+    return saved
 
 
 def forget_quantization(config: Any) -> None:

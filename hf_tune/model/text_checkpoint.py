@@ -50,8 +50,9 @@ def _outline(
         raise InputError(f"{name!r} has no tokenizer that loads: {error}", "choose another", at=AT) from None
     if len(set(plain.get_vocab()) - set(plain.all_special_tokens)) < 2:  # transformers 5.23 makes up what is missing
         raise InputError(f"{name!r} holds no tokenizer", "save the one that it was trained with there", at=AT)
-    if len(plain) > config.vocab_size:
-        problem = f"{name!r} has a tokenizer of {len(plain)} tokens, and its network knows {config.vocab_size}"
+    known = getattr(config.get_text_config(), "vocab_size", None)  # a network of characters has none
+    if known is not None and len(plain) > known:
+        problem = f"{name!r} has a tokenizer of {len(plain)} tokens, and its network knows {known}"
         raise InputError(problem, "give both from one and the same training", at=AT)
     plain = configure_tokenizer(plain, preprocess, find_position_limit(config.to_dict()))
     config.pad_token_id = plain.pad_token_id

@@ -9,6 +9,10 @@ from typing import Any
 from hf_tune.recipe.source import KeyPath
 
 
+_CONFIGS = ("deepspeed", "fsdp_config", "accelerator_config")
+"""Arguments of `training:` that may name a file."""
+
+
 def list_leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
     """Yield every value inside blocks and lists; a block or list that is empty is a value itself."""
     if values and isinstance(values, Mapping):
@@ -22,13 +26,14 @@ def list_leaves(values: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]
 
 
 def list_local_paths(values: Mapping[str, Any]) -> list[Path]:
-    """Return the files and folders that a recipe's values name, whatever key they stand under.
+    """Return the files and folders that a recipe reads: of every word there that is a path which is there.
 
-    Every word that is a path which is there counts: a checkpoint, `data_dir`, `data_files`, an argument of the user's
-    own loader, a DeepSpeed config; of a glob, its folder and what it finds. `training.output_dir` is where the run
-    writes, and is left out.
+    It reads what `model:` and `data.load:` name, also as an argument of the user's own loader, and the configs of
+    `training:`; of a glob, its folder and what it finds.
     """
-    words = [value for path, value in list_leaves(values) if path != ("training", "output_dir")]
+    training = values.get("training") or {}
+    read = [values.get("model"), (values.get("data") or {}).get("load"), *(training.get(name) for name in _CONFIGS)]
+    words = [value for block in read for _, value in list_leaves(block)]
     parts = [part for word in words if isinstance(word, str) for part in word.split("::")]  # zip://*.csv::a.zip
     return [path for part in parts for path in _find(part.removeprefix("file://"))]
 

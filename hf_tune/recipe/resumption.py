@@ -1,5 +1,6 @@
 """What a resumed run may change: its length, what it logs and keeps, and how rows are loaded; nothing else."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _FREE = frozenset(
     {*_LENGTH, "output_dir", "per_device_eval_batch_size", "report_to", "run_name", "project", "skip_memory_metrics"}
 )
 _FREE_PREFIXES = ("dataloader_", "log_", "logging_", "save_", "trackio_")
+_COMMIT = re.compile("[0-9a-f]{40}")
 _NOTHING = object()
 """Stands for a key that is not written."""
 
@@ -67,7 +69,9 @@ def _as_saved(values: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str,
     """Return the values with what a run adds when it saves its recipe: the commit, and the layers left in floats."""
     model, saved = dict(values["model"]), stored.get("model") or {}
     if saved.get("revision") is not None:
-        model.setdefault("revision", saved["revision"])
+        named = model.get("revision")
+        # A branch or tag was saved as its commit; `check_revision` compares it when it is known where it stands now.
+        model["revision"] = named if _COMMIT.fullmatch(str(named)) else saved["revision"]
     block, resolved = model.get("quantization_config"), saved.get("quantization_config")
     if isinstance(block, Mapping) and isinstance(resolved, Mapping):
         argument = LEFT_OUT[block["quant_method"]]

@@ -136,10 +136,10 @@ def a_half_precision_base_needs_autocast(values: Values, task: Task) -> Broken:
     """Yield a base in half precision whose new layers, in float32, would meet its outputs without autocast."""
     model, training = values.get("model") or {}, values.get("training") or {}
     dtype = model.get("dtype")
-    autocast = training.get("bf16") or training.get("fp16")
-    if dtype in ("bfloat16", "float16") and values.get("peft") != "full" and not autocast:
+    flag = {"bfloat16": "bf16", "float16": "fp16"}.get(str(dtype))
+    if flag and values.get("peft") != "full" and not training.get(flag):
         problem = f"what trains is float32, and cannot take the outputs of a {dtype} base as they are"
-        yield ("model", "dtype"), problem, "write `training.bf16: true`, or leave `dtype` out"
+        yield ("model", "dtype"), problem, f"write `training.{flag}: true`, or leave `dtype` out"
 
 
 def bitsandbytes_takes_4_or_8_bits(values: Values, task: Task) -> Broken:
@@ -158,7 +158,11 @@ def a_quantised_base_is_not_sharded(values: Values, task: Task) -> Broken:
     if (values.get("model") or {}).get("quantization_config") is None or deepspeed is None:
         return
     if isinstance(deepspeed, str) and Path(deepspeed).is_file():
-        deepspeed = json.loads(Path(deepspeed).read_text(encoding="utf-8"))
+        try:
+            deepspeed = json.loads(Path(deepspeed).read_text(encoding="utf-8"))
+        except ValueError as error:
+            yield ("training", "deepspeed"), f"{deepspeed!r} is no JSON: {error}", "mend the file"
+            return
     stage = (deepspeed.get("zero_optimization") or {}).get("stage") if isinstance(deepspeed, Mapping) else None
     if stage == 3:
         yield ("training", "deepspeed"), "ZeRO stage 3 cannot shard the weights of a quantised base", "use stage 2"

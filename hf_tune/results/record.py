@@ -59,6 +59,7 @@ def read_results(folder: Path) -> dict[str, Any]:
     file = folder / "results.json"
     if not file.exists():
         state = "has not finished: --resume goes on with it" if (folder / "recipe.yaml").exists() else "is no run"
+        state = "holds a merged model" if (folder / "merge.json").exists() else state
         raise InputError(f"{folder} {state}; there is no results.json", "give the output_dir of a finished run")
     try:
         return json.loads(file.read_text(encoding="utf-8"))

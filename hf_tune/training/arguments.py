@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from hf_tune.input_error import InputError
+from hf_tune.input_error import InputError, find_key
 from hf_tune.training.early_stopping import EarlyStopping
 
 
@@ -49,8 +49,7 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
     try:
         arguments = TrainingArguments(**{**pinned, **resolved, **fixed})
     except (ValueError, ImportError) as error:
-        named = [name for name in resolved if name in str(error)]
-        raise InputError(f"TrainingArguments refuses it: {error}", at=tuple(named[:1])) from None
+        raise InputError(f"TrainingArguments refuses it: {error}", at=find_key(str(error), resolved)) from None
     _check_precision(arguments)
     _check_optimiser(arguments)
     _check_optimiser_options(arguments)

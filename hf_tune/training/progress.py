@@ -61,6 +61,14 @@ class JsonLog(TrainerCallback):
                 file.write(json.dumps(state.log_history[-1]) + "\n")
 
 
+def read_train_cost(file: Path) -> dict[str, float | None]:
+    """Return what log.jsonl says last of a training's seconds and rows a second; None where it never ended."""
+    events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    ends = [event for event in events if "train_runtime" in event]
+    names = ("train_runtime", "train_samples_per_second")
+    return {name: ends[-1].get(name) if ends else None for name in names}
+
+
 _SHOWN = MappingProxyType(
     {
         "loss": "loss",

@@ -22,9 +22,13 @@ def plan_steps(arguments: Any, num_rows: int) -> StepPlan:
     """Return the steps that the Trainer will take over this many training rows; `arguments` are TrainingArguments."""
     shares = 1 if arguments.accelerator_config.split_batches else arguments.world_size
     batches = math.ceil(num_rows / (arguments.train_batch_size * shares))
-    steps_per_epoch = math.ceil(batches / arguments.gradient_accumulation_steps)
-    of_epochs = math.ceil(arguments.num_train_epochs * steps_per_epoch)
-    steps = arguments.max_steps if arguments.max_steps > 0 else of_epochs
+    return count_steps(batches, arguments.gradient_accumulation_steps, arguments.num_train_epochs, arguments.max_steps)
+
+
+def count_steps(batches: int, accumulation: int, epochs: float, max_steps: int) -> StepPlan:
+    """Return the steps over so many batches an epoch, rounded up as the Trainer does; `max_steps` -1 is no limit."""
+    steps_per_epoch = math.ceil(batches / accumulation)
+    steps = max_steps if max_steps > 0 else math.ceil(epochs * steps_per_epoch)
     return StepPlan(steps=steps, steps_per_epoch=steps_per_epoch)
 
 
@@ -40,11 +44,12 @@ def check_evaluation(arguments: Any, plan: StepPlan) -> None:
         raise InputError(problem, "without an evaluation there is no best checkpoint; lower it", at=("eval_delay",))
 
 
-def check_unfinished(checkpoint: Path, plan: StepPlan) -> None:
-    """Raise where the run of a checkpoint has taken all its steps and is scored, or has taken more of them."""
+def check_unfinished(checkpoint: Path, plan: StepPlan, scored: int) -> None:
+    """Raise where the run of a checkpoint has taken all its steps and is scored, or has taken more of them.
+
+    `scored` is the number of steps that its results.json speaks of, 0 where there is none.
+    """
     state = _read_state(checkpoint)
-    results = checkpoint.parent / "results.json"
-    scored = json.loads(results.read_text(encoding="utf-8")).get("steps", 0) if results.exists() else 0
     if scored >= plan.steps or state["global_step"] > plan.steps:
         done = max(scored, state["global_step"])
         problem = f"the run is finished: it has taken {done} steps, and this recipe has {plan.steps}"

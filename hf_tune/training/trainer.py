@@ -15,7 +15,7 @@ from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.training.epoch_sampler import EpochSampler, LengthSampler
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.objective import Objective, group_parameters
-from hf_tune.training.progress import JsonLog, Progress
+from hf_tune.training.progress import JsonLog, Progress, read_train_cost
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 
 
@@ -156,7 +156,7 @@ class FineTuneTrainer(Trainer):
         best = self.state.best_model_checkpoint
         if self.args.load_best_model_at_end and best is not None and Path(best).is_dir():
             self._load_best_model()
-        metrics = {"train_runtime": 0.0, "train_samples_per_second": 0.0}
+        metrics = read_train_cost(Path(self.args.output_dir, "log.jsonl"))
         return TrainOutput(self.state.global_step, float("nan"), metrics)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:

@@ -57,7 +57,12 @@ def test_the_new_head_is_no_target() -> None:
         ({"init_lora_weights": "eva"}, "init_lora_weights", "which hf_tune does not make"),
         ({"init_lora_weights": "corda"}, "init_lora_weights", "which hf_tune does not make"),
         ({"init_lora_weights": "lora_ga"}, "init_lora_weights", "which hf_tune does not make"),
-        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights", "is no start of LoRA; true, false, gaussian,"),
+        (
+            {"init_lora_weights": "pissa_niter_4"},
+            "init_lora_weights",
+            "at random, and cannot be loaded again to the same",
+        ),
+        ({"init_lora_weights": "pisa"}, "init_lora_weights", "is no start of LoRA; true, false, gaussian,"),
         ({"init_lora_weights": "loftq"}, "init_lora_weights", "use `model.quantization_config`"),
     ],
     ids=str,

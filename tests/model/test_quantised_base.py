@@ -138,6 +138,17 @@ def test_a_run_on_a_quantised_base_is_proved_and_loads_back(
 
 
 @each_library
+def test_a_half_precision_base_is_proved_too(
+    library: str, write_text_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchao's weights unpack to the precision of the base, which numpy does not know: the proof crashed."""
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
+    overrides = [f"model.quantization_config={json.dumps(BLOCKS[library])}", "peft=lora"]
+    overrides += ["model.dtype=bfloat16", "training.bf16=true", "training.max_steps=2"]
+    assert finetune(load_recipe(write_text_recipe(), overrides))["proof"]["passed"]
+
+
+@each_library
 def test_a_vision_transformer_trains_too(library: str, tiny_checkpoints: dict[str, str]) -> None:
     source = ModelSource(pretrained_model_name_or_path=tiny_checkpoints["vit"], quantization_config=BLOCKS[library])
     loaded = load_image_classifier(source, PictureOptions(image_size=32), NAMES)

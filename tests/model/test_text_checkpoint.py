@@ -176,3 +176,28 @@ def test_a_checkpoint_without_a_tokenizer_is_told(
 def test_a_picture_checkpoint_is_told(kind: str, tiny_checkpoints: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"has no tokenizer that loads|holds no tokenizer"):
         load(tiny_checkpoints[kind])
+
+
+def test_an_outline_has_the_precision_that_the_recipe_asks_for_and_not_the_files(
+    tiny_text_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    """`check` refused PiSSA on a checkpoint that is stored in half precision, and the run took it."""
+    from transformers import AutoModel
+
+    folder = tmp_path / "half"
+    shutil.copytree(tiny_text_checkpoints["bert"], folder)
+    AutoModel.from_pretrained(folder).half().save_pretrained(folder)
+    for asked in ("float32", "bfloat16"):
+        outline = outline_text_classifier(source(str(folder), dtype=asked), TextOptions(), NAMES)
+        loaded = load_text_classifier(source(str(folder), dtype=asked), TextOptions(), NAMES)
+        assert outline.model.dtype == loaded.model.dtype == getattr(torch, asked)
+
+
+def test_a_tokenizer_that_the_network_does_not_know_is_told(
+    tiny_text_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_text_checkpoints["bert"], tmp_path / "small"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": 50}))
+    with pytest.raises(InputError, match=r"has a tokenizer of \d+ tokens, and its network knows 50"):
+        load(str(folder))

@@ -84,8 +84,18 @@ def test_what_saving_adds_is_no_difference(stored: Path, tmp_path: Path) -> None
     recipe = load_recipe(stored)
     check_resumable(recipe)
     check_revision(recipe, "abc")
-    with pytest.raises(RecipeError, match=r"model\.revision: the run in .* has 'abc', this recipe 'def'"):
-        check_resumable(load_recipe(stored, ["model.revision=def"]))
+    with pytest.raises(RecipeError, match=r"model\.revision: the run in .* has 'abc', this recipe 'd{40}'"):
+        check_resumable(load_recipe(stored, [f"model.revision='{'d' * 40}'"]))
+
+
+def test_a_branch_that_is_saved_as_its_commit_is_no_difference(stored: Path, tmp_path: Path) -> None:
+    """An unchanged recipe with `revision: main` was refused: the run had a commit, and this recipe `main`."""
+    add_to_stored(tmp_path, f"  revision: {'a' * 40}\n")
+    recipe = load_recipe(stored, ["model.revision=main"])
+    check_resumable(recipe)
+    check_revision(recipe, "a" * 40)
+    with pytest.raises(RecipeError, match="began from commit"):
+        check_revision(recipe, "b" * 40)
 
 
 def test_a_checkpoint_that_has_moved_on_is_told(stored: Path, tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ BROKEN = [
     ({"peft": "lora", "objective": {"layer_decay": 0.9}}, "objective.layer_decay", "only `peft: full`"),
     ({"peft": "full", "objective": {"loraplus_lr_ratio": 16}}, "objective.loraplus_lr_ratio", "only LoRA"),
     ({"peft": "lora", "model": {"dtype": "bfloat16"}}, "model.dtype", "write `training.bf16: true`"),
+    (
+        {"peft": "lora", "model": {"dtype": "float16"}, "training": {"bf16": True}},
+        "model.dtype",
+        "write `training.fp16: true`",
+    ),
     ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
 ]
 

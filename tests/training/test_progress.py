@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hf_tune.training.progress import JsonLog, Progress
+from hf_tune.training.progress import JsonLog, Progress, read_train_cost
 
 
 def state(**values: object) -> SimpleNamespace:
@@ -31,3 +31,15 @@ def test_log_lines_hold_numbers(tmp_path: Path) -> None:
     now.log_history = [{"loss": 0.5, "step": 5}]
     JsonLog().on_log(SimpleNamespace(output_dir=tmp_path), now, None, {"loss": "0.5"})
     assert json.loads((tmp_path / "log.jsonl").read_text()) == {"loss": 0.5, "step": 5}
+
+
+def test_the_cost_of_a_training_is_what_its_log_says_last(tmp_path: Path) -> None:
+    """A run that was killed while it was scored is not trained again, and its card said 0 s."""
+    file = tmp_path / "log.jsonl"
+    nothing = {"train_runtime": None, "train_samples_per_second": None}
+    assert read_train_cost(file) == nothing
+    file.write_text('{"loss": 1.0}\n')
+    assert read_train_cost(file) == nothing
+    event = {"train_runtime": 9.5, "train_samples_per_second": 3.0}
+    file.write_text(json.dumps({**event, "train_runtime": 1.0}) + "\n" + json.dumps({**event, "epoch": 2}) + "\n")
+    assert read_train_cost(file) == event

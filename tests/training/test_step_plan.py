@@ -11,7 +11,14 @@ from transformers import Trainer
 
 from hf_tune.input_error import InputError
 from hf_tune.training.arguments import build_arguments
-from hf_tune.training.step_plan import StepPlan, check_evaluation, check_unfinished, has_all_steps, plan_steps
+from hf_tune.training.step_plan import (
+    StepPlan,
+    check_evaluation,
+    check_unfinished,
+    count_steps,
+    has_all_steps,
+    plan_steps,
+)
 
 
 def build(folder: Path, **training: Any) -> Any:
@@ -72,17 +79,23 @@ def test_a_best_checkpoint_without_an_evaluation_is_told(training: dict[str, Any
 def test_a_run_that_has_all_its_steps_and_results_is_finished(tmp_path: Path) -> None:
     checkpoint = save_checkpoint(tmp_path, step=4, max_steps=6)
     plan = StepPlan(steps=6, steps_per_epoch=2)
-    check_unfinished(checkpoint, plan)  # killed on the way
-    (tmp_path / "results.json").write_text(json.dumps({"steps": 6}))
+    check_unfinished(checkpoint, plan, scored=0)  # killed on the way
     with pytest.raises(InputError, match="has taken 6 steps, and this recipe has 6; raise `max_steps`"):
-        check_unfinished(checkpoint, plan)  # of a run that stopped early the best checkpoint alone remains
-    check_unfinished(checkpoint, StepPlan(steps=8, steps_per_epoch=2))
+        check_unfinished(checkpoint, plan, scored=6)  # of a run that stopped early the best checkpoint alone remains
+    check_unfinished(checkpoint, StepPlan(steps=8, steps_per_epoch=2), scored=6)
+
+
+def test_steps_are_rounded_up_as_the_trainer_does() -> None:
+    """`check` rounded to the nearest: 1 where the run took 2."""
+    assert count_steps(batches=3, accumulation=1, epochs=0.4, max_steps=-1) == StepPlan(steps=2, steps_per_epoch=3)
+    assert count_steps(batches=5, accumulation=2, epochs=1, max_steps=-1) == StepPlan(steps=3, steps_per_epoch=3)
+    assert count_steps(batches=5, accumulation=2, epochs=1, max_steps=7).steps == 7
 
 
 def test_a_run_that_has_more_steps_than_are_asked_for_is_finished(tmp_path: Path) -> None:
     checkpoint = save_checkpoint(tmp_path, step=4, max_steps=6)
     with pytest.raises(InputError, match="has taken 4 steps, and this recipe has 3"):
-        check_unfinished(checkpoint, StepPlan(steps=3, steps_per_epoch=2))
+        check_unfinished(checkpoint, StepPlan(steps=3, steps_per_epoch=2), scored=0)
 
 
 @pytest.mark.parametrize(
@@ -105,4 +118,4 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     checkpoint = save_checkpoint(tmp_path, 4, 6)
     (checkpoint / "trainer_state.json").write_text('{"global_step": ')
     with pytest.raises(InputError, match=r"trainer_state\.json' is damaged"):
-        check_unfinished(checkpoint, StepPlan(steps=6, steps_per_epoch=2))
+        check_unfinished(checkpoint, StepPlan(steps=6, steps_per_epoch=2), scored=0)
