@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import fingerprint_weights, silence_load_report
+from hf_tune.model.checkpoint import find_absent, fingerprint_weights, silence_load_report
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.results.record import read_results
@@ -153,9 +153,7 @@ def _load_adapter(folder: Path, task: Task, quantization: Any, device: str | tor
 def _check_base(folder: Path, adapter: Any, base: Any, info: Mapping[str, Any]) -> None:
     """Raise where the base is not the one that the adapter was trained on: transformers fills gaps at random."""
     whole = tuple(f"{name}." for name in adapter.modules_to_save or ())
-    absent = {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
-    absent &= {name for name, _ in base.named_parameters()}  # a file may lack buffers, such as num_batches_tracked
-    strange = sorted(name for name in absent if not name.startswith(whole))
+    strange = sorted(name for name in find_absent(base, info) if not name.startswith(whole))
     name, hint = adapter.base_model_name_or_path, "put the checkpoint that it was trained on in its place"
     if strange:
         problem = f"{name!r} is not the base of this adapter: it holds no fitting {', '.join(strange[:3])}"

@@ -1,5 +1,6 @@
 """The error that a step raises when its input is wrong, before anyone knows which recipe it came from."""
 
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -18,4 +19,4 @@ class InputError(ValueError):
 def find_key(text: str, keys: Iterable[str]) -> tuple[str, ...]:
     """Return the first of these keys that a library's message names as a whole word, as `at` of an `InputError`."""
     named = (key for key in keys if re.search(rf"\b{re.escape(key)}\b", text))
-    return tuple(list(named)[:1])
+    return tuple(itertools.islice(named, 1))

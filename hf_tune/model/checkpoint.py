@@ -103,7 +103,7 @@ def fingerprint_weights(model: Any, without: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for name, value in model.named_parameters():
         if value.is_floating_point() and type(value) is torch.nn.Parameter and not name.startswith(left_out):
-            sample = value.detach().flatten()[:: -(-value.numel() // 64)]
+            sample = value.detach().flatten()[:: max(1, -(-value.numel() // 64))]
             digest.update(name.encode() + sample.float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
@@ -127,6 +127,15 @@ def save_config(config: Any, processor: Any, folder: Path) -> None:
         timm_checkpoint.mend_timm_folder(folder)
     else:
         processor.plain.save_pretrained(folder)
+
+
+def find_absent(model: Any, info: Mapping[str, Any]) -> set[str]:
+    """Return the parameters that a checkpoint does not hold in this shape, from transformers' loading info.
+
+    Buffers do not count: old files lack BatchNorm's `num_batches_tracked`.
+    """
+    absent = {*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}
+    return absent & {name for name, _ in model.named_parameters()}
 
 
 @contextmanager
@@ -179,5 +188,4 @@ def _fetch_weights(auto_class: Any, source: ModelSource, outline: LoadedModel) -
         hint = "take it out: transformers then chooses what is installed"
         raise InputError(f"this attention is not there: {error}", hint, at=("attn_implementation",)) from None
     forget_quantization(model.config)
-    absent = set(info["missing_keys"]) | {entry[0] for entry in info["mismatched_keys"]}
-    return model, absent & {name for name, _ in model.named_parameters()}
+    return model, find_absent(model, info)

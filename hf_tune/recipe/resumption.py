@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hf_tune.input_error import InputError
@@ -55,7 +54,7 @@ def _read_stored(recipe: Recipe) -> dict[str, Any]:
         problem = f"{str(recipe.output_dir)!r} holds no recipe.yaml, and so nothing says what its checkpoint is"
         with recipe.blame("training"):
             raise InputError(problem, "give a new name", at=("output_dir",))
-    return read_yaml(Path(file))[0]
+    return read_yaml(file)[0]
 
 
 def _find_changes(stored: Mapping[str, Any], values: Mapping[str, Any]) -> dict[KeyPath, tuple[Any, Any]]:

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ _PACKAGES = ("hf_tune", "torch", "transformers", "timm", "peft", "datasets", "ac
 
 
 def describe_environment(device: str, num_processes: int) -> dict[str, Any]:
-    """Return versions, device, threads and the command of this run."""
+    """Return versions, device, threads and the command of this run, as a shell takes it."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["python", "-m", module.name] if module is not None else ["python", *sys.argv[:1]]
@@ -32,7 +33,7 @@ def describe_environment(device: str, num_processes: int) -> dict[str, Any]:
         "device": device,
         "threads": torch.get_num_threads(),
         "num_processes": num_processes,
-        "command": " ".join([*program, *sys.argv[1:]]),
+        "command": shlex.join([*program, *sys.argv[1:]]),
     }
 
 

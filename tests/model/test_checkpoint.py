@@ -17,7 +17,16 @@ from transformers import (
 )
 
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import build_outline, configure, load_weights, refuse, save_config, save_model
+from hf_tune.model.checkpoint import (
+    build_outline,
+    configure,
+    find_absent,
+    fingerprint_weights,
+    load_weights,
+    refuse,
+    save_config,
+    save_model,
+)
 from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.task import LoadedModel
 
@@ -170,3 +179,23 @@ def test_a_saved_model_is_the_one_that_plain_transformers_loads(
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).state_dict()
     assert again.keys() == loaded.model.state_dict().keys()
     assert all(torch.equal(value, again[name]) for name, value in loaded.model.state_dict().items())
+
+
+def test_what_is_absent_are_parameters_that_are_missing_or_of_another_shape_and_no_buffers() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    info = {
+        "missing_keys": {"0.bias", "1.num_batches_tracked"},
+        "mismatched_keys": {("0.weight", (2, 2), (3, 2)), ("1.running_mean", (2,), (3,))},
+    }
+    assert find_absent(model, info) == {"0.bias", "0.weight"}
+
+
+def test_a_fingerprint_changes_with_the_weights_and_not_with_what_is_left_out() -> None:
+    """A parameter without a value would be sampled in steps of 0."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 2))
+    model.empty = torch.nn.Parameter(torch.zeros(0))
+    whole, without = fingerprint_weights(model, ()), fingerprint_weights(model, ["1"])
+    with torch.no_grad():
+        model[1].bias[0] += 1e-3
+    assert fingerprint_weights(model, ()) != whole and fingerprint_weights(model, ["1"]) == without

@@ -1,6 +1,7 @@
 """What a run writes about itself."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,14 @@ def test_the_environment_names_versions_threads_and_the_command(monkeypatch: pyt
     assert environment["threads"] == torch.get_num_threads()
     assert (environment["device"], environment["num_processes"]) == ("cpu", 2)
     assert environment["command"] == "python /somewhere/run.py a.yaml training.seed=3"
+
+
+def test_the_command_can_be_given_to_a_shell_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block on the command line stood in the card without its quotes."""
+    override = "model.quantization_config={quant_method: bitsandbytes, load_in_8bit: true}"
+    monkeypatch.setattr(sys, "argv", ["run.py", "a.yaml", override, "data.splits.train=train[:80%]"])
+    command = describe_environment("cpu", 1)["command"]
+    assert shlex.split(command)[-3:] == ["a.yaml", override, "data.splits.train=train[:80%]"]
 
 
 def test_the_peak_of_memory_is_in_mib() -> None:
