@@ -1,6 +1,8 @@
 """Put the checked parts of a recipe together: the Trainer of a run, ready to start."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,24 @@ from hf_tune.model.quantised_base import is_quantised
 from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
+from hf_tune.recipe.stored import save_recipe
 from hf_tune.results.record import read_results
 from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
+from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, settle_checkpoints
+from hf_tune.training.folder_lock import hold_folder
+from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.run_folder import (
     FolderMode,
+    check_content,
     check_disk,
     check_folder,
     clear_folder,
     estimate_disk_bytes,
-    find_checkpoint,
 )
 from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
-from hf_tune.training.trainer import FineTuneTrainer, TrainingData
+from hf_tune.training.trainer import FineTuneTrainer
+from hf_tune.training.training_data import TrainingData
 
 
 logger = logging.getLogger(__name__)
@@ -36,14 +43,20 @@ def find_start(recipe: Recipe, mode: FolderMode) -> Path | None:
     """Return the checkpoint that a run goes on from; None where it begins anew. Nothing was loaded yet.
 
     Raises `RecipeError` where the run may not write its folder, would delete what it reads, or may not be resumed.
+    A run that was stopped before its first checkpoint is resumed at its first step.
     """
     with recipe.blame("training"):
+        check_launch()
         needed = [Path(recipe.source.file), *list_local_paths(recipe.values)] if mode == "overwrite" else []
         check_folder(recipe.output_dir, mode, needed)
     if mode != "resume":
         return None
-    check_resumable(recipe)
-    return find_checkpoint(recipe.output_dir)
+    if (recipe.output_dir / "recipe.yaml").exists():
+        check_resumable(recipe)
+    checkpoint = find_checkpoint(recipe.output_dir)
+    if checkpoint is None:
+        logger.warning("%s holds no checkpoint yet: the run starts at its first step", recipe.output_dir)
+    return checkpoint
 
 
 def build_trainer(
@@ -74,6 +87,8 @@ def build_trainer(
         if checkpoint is not None:
             is_scored = (recipe.output_dir / "results.json").exists()
             check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
+            rows = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
+            check_total_batch(checkpoint, rows, arguments.world_size)
     if checkpoint is not None:
         check_revision(recipe, loaded.revision)
     data = TrainingData(
@@ -94,17 +109,32 @@ def build_trainer(
             trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
+        check_sharding(trainer.accelerator)
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
     return trainer
 
 
-def clear_old_run(trainer: FineTuneTrainer, folder: Path, mode: FolderMode) -> None:
-    """Delete what the new start makes untrue, in the first process: after the checks of all, before any goes on."""
-    trainer.accelerator.wait_for_everyone()
-    if trainer.is_world_process_zero():
-        clear_folder(folder, mode)
-    trainer.accelerator.wait_for_everyone()
+@contextlib.contextmanager
+def hold_run(
+    trainer: FineTuneTrainer, recipe: Recipe, loaded: LoadedModel, mode: FolderMode, checkpoint: Path | None
+) -> Iterator[str | None]:
+    """Hold the run's folder, with its recipe.yaml, while the context lasts; yield the checkpoint to go on from.
+
+    Of an old run what the new start makes untrue is deleted, after the checks of all processes and before any goes on.
+    Raises `RecipeError` where another run has come first.
+    """
+    folder, is_first = recipe.output_dir, trainer.is_world_process_zero()
+    with contextlib.ExitStack() as stack:
+        with recipe.blame("training"), all_or_none(trainer.cpu_group):
+            if is_first:
+                stack.enter_context(hold_folder(folder))
+                check_content(folder, mode)  # another run may have come and gone since it was looked at
+                clear_folder(folder, mode)
+                if checkpoint is not None:
+                    settle_checkpoints(folder, checkpoint)
+                save_recipe(recipe, folder, loaded)
+        yield None if checkpoint is None else str(folder / checkpoint.name)
 
 
 def _check_network(arguments: Any, model: Any) -> None:

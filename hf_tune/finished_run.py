@@ -1,16 +1,13 @@
 """What happens after the last step: score, save, prove, describe."""
 
 import hashlib
-import importlib.util
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
 
 from hf_tune.adapter.attach import count_parameters, name_method
 from hf_tune.adapter.batch_norm import find_batch_norms
@@ -21,45 +18,12 @@ from hf_tune.model.checkpoint import save_config, save_model
 from hf_tune.model.quantised_base import cast_to_float32
 from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
-from hf_tune.recipe.source import BLOCKS
+from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
 from hf_tune.task import Kept, LoadedModel, Scored, Task
 
 
 logger = logging.getLogger(__name__)
-
-
-def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None) -> str:
-    """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text.
-
-    `loaded` adds the commit of the checkpoint, so that the recipe repeats the run when the Hub has moved on, and the
-    layers that were not quantised, so that the base is built as it was.
-    """
-    import io
-
-    folder.mkdir(parents=True, exist_ok=True)
-    stream = io.StringIO()
-    values = _in_order(recipe.values)
-    for name, value in (("revision", loaded.revision), ("quantization_config", loaded.quantization)) if loaded else ():
-        values["model"] = {**values["model"], name: value} if value is not None else values["model"]
-    YAML().dump(values, stream)
-    (folder / "recipe.yaml").write_text(stream.getvalue(), encoding="utf-8")
-    loader, colon, _ = str(recipe.data.load["path"]).partition(":")
-    own_modules = [loader] if colon and "/" not in loader else []
-    own_modules += [recipe.task] if "." in recipe.task else []
-    for name in own_modules:
-        _copy_module(name, recipe.folder.resolve(), folder)
-    return stream.getvalue()
-
-
-def _copy_module(name: str, source: Path, folder: Path) -> None:
-    """Copy a module of the user's own that stands beside the recipe, so that recipe.yaml runs from where it lies."""
-    found = importlib.util.find_spec(name)
-    if found is not None and found.origin and Path(found.origin).is_relative_to(source):
-        copy = folder / Path(found.origin).relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        if copy.resolve() != Path(found.origin):
-            shutil.copy(found.origin, copy)
 
 
 def finish_run(
@@ -157,7 +121,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
         "resumed_from": trainer.resumed_from,
         "environment": record.describe_environment(_name_device(device), trainer.args.world_size),
         "base": _describe_base(loaded),
-        "recipe_hash": hashlib.sha256(repr(_in_order(recipe.values)).encode()).hexdigest()[:16],
+        "recipe_hash": hashlib.sha256(repr(order_blocks(recipe.values)).encode()).hexdigest()[:16],
         "data": {"name": _name_data(recipe.data.load), "fingerprint": splits.fingerprint, "rows": rows},
     }
 
@@ -243,8 +207,3 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
         f"proof {word}: reloaded in a fresh process, {proof.rows} rows, max |Δ| {proof.max_abs_difference:.2g}"
     )
     console.print(f"saved in {folder}: see README.md, results.json, plots/", highlight=False)
-
-
-def _in_order(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the blocks in the order that recipes have."""
-    return {name: values[name] for name in BLOCKS if values.get(name) is not None}

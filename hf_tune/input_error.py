@@ -1,4 +1,4 @@
-"""The error that a step raises when its input is wrong, before anyone knows which recipe it came from."""
+"""What may stop a run and is no fault of the code: a mistake in its input, or the world around it, in a sentence."""
 
 import itertools
 import re
@@ -14,6 +14,16 @@ class InputError(ValueError):
         self.problem = problem
         self.hint = hint
         self.at = at
+
+
+class RunStopped(Exception):
+    """A run that ended in the middle, for a reason outside the code: what happened, what is kept, how to go on."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        """Join the sentences."""
+        super().__init__(f"{problem}; {hint}" if hint else problem)
+        self.problem = problem
+        self.hint = hint
 
 
 def find_key(text: str, keys: Iterable[str]) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_tune.input_error import InputError
+from hf_tune.input_error import InputError, RunStopped
 from hf_tune.library_noise import quieten_bars, quieten_loggers
+from hf_tune.process_end import end_run, start_logging
 
 
 if TYPE_CHECKING:
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     """Run every step of a recipe and return what it measured; raises `InputError` before anything is written.
 
-    `mode`: the folder is `new`; or `resume` the run that stands in `output_dir`, or `overwrite` it.
+    `mode`: the folder is `new`; or `resume` the run that stands in `output_dir`, or `overwrite` it. Raises
+    `RunStopped` where a run ends in the middle; it says what is kept.
     """
     from dataclasses import replace
 
     from transformers import set_seed
 
     from hf_tune.adapter.attach import attach_adapter
-    from hf_tune.assembly import build_trainer, clear_old_run, find_start
+    from hf_tune.assembly import build_trainer, find_start, hold_run
     from hf_tune.data.splits import load_splits
-    from hf_tune.finished_run import finish_run, save_recipe
+    from hf_tune.finished_run import finish_run
     from hf_tune.tasks import get_task
 
     quieten_bars()
     task = get_task(recipe.task)
+    mode = "resume" if recipe.training.get("resume_from_checkpoint") else mode
     checkpoint = find_start(recipe, mode)
     set_seed(recipe.training.get("seed", 42))
     with recipe.blame("data"):
@@ -45,15 +47,14 @@ def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     with recipe.blame("peft"):
         model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
     trainer = build_trainer(recipe, task, loaded, model, splits, checkpoint)
-    clear_old_run(trainer, recipe.output_dir, mode)
-    save_recipe(recipe, recipe.output_dir, loaded)
-    with recipe.blame("training"):
-        trained = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    return finish_run(recipe, task, loaded, splits, trainer, trained)
+    with hold_run(trainer, recipe, loaded, mode, checkpoint) as start:
+        with recipe.blame("training"):
+            trained = trainer.train(resume_from_checkpoint=start)
+        return finish_run(recipe, task, loaded, splits, trainer, trained)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, run the recipe, and return the exit code: 0 done, 2 the input is wrong."""
+    """Read the command line, run the recipe, and return the exit code: 0 done, 2 the input is wrong, 1 it stopped."""
     parser = argparse.ArgumentParser(prog="python -m hf_tune.run", description="Fine-tune a model as a recipe says.")
     parser.add_argument("recipe", help="YAML file; see recipes/")
     parser.add_argument("overrides", nargs="*", metavar="block.key=value", help="such as training.seed=3 or peft=lora")
@@ -63,15 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.add_argument("--overwrite", action="store_const", dest="mode", const="overwrite", help="delete the old run")
     options = parser.parse_intermixed_args(argv)
     quieten_loggers()
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    start_logging()
     try:
         from hf_tune.recipe.reader import load_recipe
 
         finetune(load_recipe(options.recipe, options.overrides), options.mode)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    except (InputError, RunStopped) as error:
+        return end_run(error)
+    return end_run()
 
 
 if __name__ == "__main__":

@@ -15,19 +15,21 @@ from transformers import EarlyStoppingCallback
 from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperPreTrainedModel
 
 from hf_tune.adapter.attach import attach_adapter
-from hf_tune.assembly import _check_device, build_trainer, clear_old_run, find_start
+from hf_tune.assembly import _check_device, build_trainer, find_start, hold_run
 from hf_tune.data.splits import Splits, load_splits
-from hf_tune.finished_run import save_recipe
 from hf_tune.input_error import InputError
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.recipe.stored import save_recipe
 from hf_tune.run import finetune
 from hf_tune.tasks import get_task
+from hf_tune.training.folder_lock import LOCK, hold_folder
 from hf_tune.training.run_folder import FolderMode
 from hf_tune.training.trainer import FineTuneTrainer
 
 
 Spoil = Callable[[Splits], Splits]
+LOADED: Any = SimpleNamespace(revision=None, quantization=None)
 
 
 @pytest.fixture
@@ -82,18 +84,33 @@ def test_early_stopping_stops_the_trainer(build: Callable[..., FineTuneTrainer])
     assert trainer.args.load_best_model_at_end
 
 
-@pytest.mark.parametrize("mode", ["new", "resume", "overwrite"])
+@pytest.mark.parametrize("mode", ["resume", "overwrite"])
 def test_an_old_run_is_deleted_only_where_overwrite_says_so(
-    mode: FolderMode, build: Callable[..., FineTuneTrainer], tmp_path: Path
+    mode: FolderMode, build: Callable[..., FineTuneTrainer], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
     for name in ("results.json", "log.jsonl"):
         (tmp_path / "run" / name).touch()
-    trainer = build()
+    trainer, recipe = build(), load_recipe(tmp_path / "recipe.yaml")
     assert (tmp_path / "run" / "results.json").exists()
-    clear_old_run(trainer, tmp_path / "run", mode)
-    left = {path.name for path in (tmp_path / "run").glob("*")}
-    assert left == {"new": {"results.json", "log.jsonl"}, "resume": {"log.jsonl"}, "overwrite": set()}[mode]
+    with hold_run(trainer, recipe, LOADED, mode, None) as start:
+        assert start is None
+    left = {path.name for path in (tmp_path / "run").glob("*")} - {"tiny_pictures.py"}
+    assert left == {"recipe.yaml", LOCK, *({"log.jsonl"} if mode == "resume" else set())}
+
+
+def test_of_two_runs_that_start_at_once_one_is_refused(build: Callable[..., FineTuneTrainer], tmp_path: Path) -> None:
+    """TRAPS A2: two runs that were meant as one write one folder, and each takes itself for the first process."""
+    trainer, recipe = build(), load_recipe(tmp_path / "recipe.yaml")
+    with (
+        hold_folder(tmp_path / "run"),
+        pytest.raises(RecipeError, match=r"output_dir: another run writes '.*run' now"),
+    ):
+        hold_run(trainer, recipe, LOADED, "new", None).__enter__()
+    with hold_run(trainer, recipe, LOADED, "new", None):
+        pass
+    with pytest.raises(RecipeError, match="holds another run"):  # which came and went since the folder was looked at
+        hold_run(trainer, recipe, LOADED, "new", None).__enter__()
 
 
 def test_a_row_that_cannot_be_read_is_named(build: Callable[..., FineTuneTrainer]) -> None:

@@ -12,8 +12,8 @@ import torch
 from sklearn import metrics
 
 from hf_tune.finetuned import load_finetuned
-from hf_tune.finished_run import save_recipe
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.recipe.stored import save_recipe
 
 
 NAMES = ["red", "green", "blue"]

@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _merge(run: Path, output: Path) -> dict[str, Any]:
     from hf_tune.data.splits import load_splits
     from hf_tune.finetuned import load_finetuned
-    from hf_tune.finished_run import save_recipe
     from hf_tune.library_noise import quieten_bars
     from hf_tune.model.checkpoint import save_model
     from hf_tune.recipe.reader import load_recipe
+    from hf_tune.recipe.stored import save_recipe
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output {output} is not empty", "name a new folder")

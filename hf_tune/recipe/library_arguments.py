@@ -19,7 +19,6 @@ _TRAINING_RANGES = MappingProxyType(
         "per_device_train_batch_size": (1, _ANY),
         "per_device_eval_batch_size": (1, _ANY),
         "gradient_accumulation_steps": (1, _ANY),
-        "eval_accumulation_steps": (1, _ANY),
         "num_train_epochs": (1e-6, _ANY),
         "max_steps": (-1, _ANY),
         "learning_rate": (0, _ANY),
@@ -42,6 +41,7 @@ _TRAINING_RANGES = MappingProxyType(
 )
 
 _SET_BY_HF_TUNE = "hf_tune sets it itself; leave it out"
+_OWN_LOADER = "hf_tune cuts the rows into batches itself, each row once; leave it out"
 _UNUSED = "the Trainer never reads it; leave it out"
 
 _TRAINING_REFUSED = MappingProxyType(
@@ -72,7 +72,18 @@ _TRAINING_REFUSED = MappingProxyType(
         "batch_eval_metrics": _SET_BY_HF_TUNE,
         "prediction_loss_only": _SET_BY_HF_TUNE,
         "eval_do_concat_batches": _SET_BY_HF_TUNE,
-        "resume_from_checkpoint": "give `--resume` on the command line",
+        "logging_nan_inf_filter": "a loss that is not finite ends the run; leave it out",
+        "ddp_broadcast_buffers": _SET_BY_HF_TUNE,
+        "average_tokens_across_devices": _SET_BY_HF_TUNE,
+        "ignore_data_skip": "a resumed run would see other rows; leave it out",
+        "accelerator_config": _OWN_LOADER,
+        "dataloader_in_order": _OWN_LOADER,
+        "eval_accumulation_steps": "what is kept of a row leaves the device at once; leave it out",
+        "eval_use_gather_object": _OWN_LOADER,
+        "fp16_full_eval": "the scores would be those of other weights than the saved ones; leave it out",
+        "bf16_full_eval": "the scores would be those of other weights than the saved ones; leave it out",
+        "fsdp": "ask for it in the launcher's config: accelerate_configs/fsdp2.yaml",
+        "fsdp_config": "write it into the launcher's config: accelerate_configs/fsdp2.yaml",
         "push_to_hub": "a push inside the training loop can lose the run; save first, then push",
         "local_rank": "the launcher sets it; leave it out",
         "dataloader_drop_last": "it would drop rows of the evaluation too; leave it out",
@@ -136,7 +147,8 @@ def accepted_by_training() -> Accepted:
         },
     )
     required = frozenset({"output_dir"})  # its default, "trainer_output", would mix runs
-    return dataclasses.replace(known, required=required)
+    hints = {**known.hints, "resume_from_checkpoint": bool}  # the run's own newest one; `--resume` says the same
+    return dataclasses.replace(known, hints=hints, required=required)
 
 
 def find_missing_trackers(names: Sequence[str]) -> dict[str, str]:

@@ -14,7 +14,13 @@ from hf_tune.recipe.source import KeyPath, read_yaml
 
 _LENGTH = ("max_steps", "num_train_epochs")
 _FREE = frozenset(
-    {*_LENGTH, "output_dir", "per_device_eval_batch_size", "report_to", "run_name", "project", "skip_memory_metrics"}
+    {
+        *_LENGTH,
+        *("output_dir", "per_device_eval_batch_size", "report_to", "run_name", "project", "skip_memory_metrics"),
+        # Their product with the number of processes may not change: `check_total_batch`.
+        *("per_device_train_batch_size", "gradient_accumulation_steps", "auto_find_batch_size"),
+        *("use_cpu", "resume_from_checkpoint"),
+    }
 )
 _FREE_PREFIXES = ("dataloader_", "log_", "logging_", "save_", "trackio_")
 _COMMIT = re.compile("[0-9a-f]{40}")

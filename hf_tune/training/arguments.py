@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_tune.input_error import InputError, find_key
 from hf_tune.training.early_stopping import EarlyStopping
+from hf_tune.training.processes import check_processes
 
 
 DEFAULTS = MappingProxyType({"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 1})
@@ -18,6 +19,8 @@ _FIXED = MappingProxyType(
         "label_names": ("labels",),
         "restore_callback_states_from_checkpoint": True,  # else early stopping forgets its count on resume
         "disable_tqdm": True,  # our own progress line stands in its place
+        "logging_nan_inf_filter": False,  # a loss that is not finite ends the run
+        "ddp_broadcast_buffers": False,  # they are averaged before an evaluation and a checkpoint
     }
 )
 
@@ -44,12 +47,20 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
     import torch
     from transformers import TrainingArguments
 
-    pinned = {"dataloader_pin_memory": torch.accelerator.is_available()}  # without a device it only warns
+    has_device = torch.accelerator.is_available()
+    # Without a device pinned memory only warns, and processes that do not know it never connect (accelerate 1.15).
+    # Of a parameter that is not used GradientCheck tells the name; looking for it costs time at every step.
+    pinned = {
+        "dataloader_pin_memory": has_device,
+        "use_cpu": not has_device,
+        "ddp_find_unused_parameters": False,
+    }
     fixed = {name: list(value) if isinstance(value, tuple) else value for name, value in _FIXED.items()}
     try:
         arguments = TrainingArguments(**{**pinned, **resolved, **fixed})
     except (ValueError, ImportError) as error:
         raise InputError(f"TrainingArguments refuses it: {error}", at=find_key(str(error), resolved)) from None
+    check_processes(arguments)
     _check_precision(arguments)
     _check_optimiser(arguments)
     _check_optimiser_options(arguments)

@@ -10,6 +10,8 @@ from typing import Any
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
+from hf_tune.training.checkpoints import write_whole
+
 
 class Progress(TrainerCallback):
     """A bar with the time left and the current scores on a terminal; one plain line per evaluation elsewhere."""
@@ -53,6 +55,12 @@ class Progress(TrainerCallback):
 
 class JsonLog(TrainerCallback):
     """Append each log event to log.jsonl as one JSON line of numbers."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the file with what the checkpoint knows: what a killed run wrote after it will come again."""
+        if state.is_world_process_zero:
+            lines = [json.dumps(event) + "\n" for event in state.log_history]
+            write_whole(Path(args.output_dir, "log.jsonl"), "".join(lines))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **kwargs: Any) -> None:
         """Write the newest entry of the history; `logs` itself may hold text made for printing."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from hf_tune.input_error import InputError
+from hf_tune.training.folder_lock import LOCK, check_unheld
 
 
 FolderMode: TypeAlias = Literal["new", "resume", "overwrite"]
@@ -20,16 +21,21 @@ def check_folder(folder: Path, mode: FolderMode, needed: Sequence[Path] = ()) ->
 
     `needed` are files and folders that must survive, because the run reads from them.
     """
-    at = ("output_dir",)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is a file", "give a folder", at=at)
+        raise InputError(f"{str(folder)!r} is a file", "give a folder", at=("output_dir",))
     _check_writable(folder)
-    used = folder.is_dir() and any(folder.iterdir())
+    check_unheld(folder)
+    check_content(folder, mode, needed)
+
+
+def check_content(folder: Path, mode: FolderMode, needed: Sequence[Path] = ()) -> None:
+    """Raise `InputError` where what a folder holds does not fit the mode; of the lock nothing is asked."""
+    at = ("output_dir",)
+    used = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
     is_run = any((folder / name).exists() for name in _MARKS)
-    if mode == "resume":
-        if find_checkpoint(folder) is None:
-            raise InputError(f"{str(folder)!r} holds no checkpoint to resume", "start it without --resume", at=at)
-    elif mode == "overwrite" and used:
+    if mode == "resume" and (is_run or not used):
+        return
+    if mode == "overwrite" and used:
         _check_overwrite(folder, is_run, needed)
     elif used:
         hint = "--resume goes on with it, --overwrite deletes it, or give a new name"
@@ -61,15 +67,13 @@ def _check_overwrite(folder: Path, is_run: bool, needed: Sequence[Path]) -> None
 def clear_folder(folder: Path, mode: FolderMode) -> None:
     """Delete what a new start makes untrue: with `overwrite` the whole run, with `resume` its results."""
     if mode == "overwrite" and folder.exists():
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
     if mode == "resume":
         (folder / "results.json").unlink(missing_ok=True)
-
-
-def find_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint: killed while saving, the newest lacks trainer_state.json."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def check_disk(folder: Path, needed_bytes: int) -> None:

@@ -1,12 +1,12 @@
 """How many steps a run takes, known before it starts: whether it ever evaluates, and what a checkpoint lacks."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_tune.input_error import InputError
+from hf_tune.training.checkpoints import read_state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,7 @@ class StepPlan:
 
 def plan_steps(arguments: Any, num_rows: int) -> StepPlan:
     """Return the steps that the Trainer will take over this many training rows; `arguments` are TrainingArguments."""
-    shares = 1 if arguments.accelerator_config.split_batches else arguments.world_size
-    batches = math.ceil(num_rows / (arguments.train_batch_size * shares))
+    batches = math.ceil(num_rows / (arguments.train_batch_size * arguments.world_size))
     return count_steps(batches, arguments.gradient_accumulation_steps, arguments.num_train_epochs, arguments.max_steps)
 
 
@@ -49,7 +48,7 @@ def check_unfinished(checkpoint: Path, plan: StepPlan, scored: int) -> None:
 
     `scored` is the number of steps that its results.json speaks of, 0 where there is none.
     """
-    state = _read_state(checkpoint)
+    state = read_state(checkpoint)
     if scored >= plan.steps or state["global_step"] > plan.steps:
         done = max(scored, state["global_step"])
         problem = f"the run is finished: it has taken {done} steps, and this recipe has {plan.steps}"
@@ -58,18 +57,7 @@ def check_unfinished(checkpoint: Path, plan: StepPlan, scored: int) -> None:
 
 def has_all_steps(checkpoint: Path, plan: StepPlan) -> bool:
     """Return whether a checkpoint needs no further step: it has all of them, or the run had stopped early."""
-    state = _read_state(checkpoint)
+    state = read_state(checkpoint)
     control = state["stateful_callbacks"]["TrainerControl"]["args"]
     has_stopped_early = control["should_training_stop"] and state["global_step"] < state["max_steps"]
     return has_stopped_early or state["global_step"] >= plan.steps
-
-
-def _read_state(checkpoint: Path) -> dict[str, Any]:
-    file = checkpoint / "trainer_state.json"
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        problem = f"{str(file)!r} is damaged: {error}"
-        raise InputError(
-            problem, "delete its folder; the checkpoint before it is then taken", at=("output_dir",)
-        ) from None

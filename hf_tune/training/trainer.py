@@ -1,47 +1,41 @@
-"""The one Trainer subclass: the task's own loss, per-row evaluation and keyed augmentation."""
+"""The one Trainer subclass: the task's own loss, per-row evaluation, keyed randomness, checkpoints that are whole."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import EvalLoopOutput, TrainOutput
 
-from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
-from hf_tune.training.epoch_sampler import EpochSampler, LengthSampler
+from hf_tune.input_error import RunStopped
+from hf_tune.task import Batch, Example, Kept, Task
+from hf_tune.training.batch_fit import fit_batch_size
+from hf_tune.training.batch_sampler import (
+    EpochLoader,
+    EvaluationSampler,
+    Share,
+    TrainingSampler,
+    build_loader,
+    put_in_order,
+)
+from hf_tune.training.checkpoints import UNFINISHED, close_checkpoint, name_best, name_checkpoint, rotate_checkpoints
+from hf_tune.training.failures import explain_failure, explain_loss, say_how_to_go_on
 from hf_tune.training.gradient_check import GradientCheck
+from hf_tune.training.interruption import Interruption
 from hf_tune.training.objective import Objective, group_parameters
+from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, wait_for_all
 from hf_tune.training.progress import JsonLog, Progress, read_train_cost
+from hf_tune.training.seeding import seed_generators
 from hf_tune.training.step_plan import has_all_steps, plan_steps
+from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
+from hf_tune.training.training_data import TrainingData
 
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingData:
-    """What a run trains on and is judged by."""
-
-    train: Any
-    """Encoded training rows; its indices carry the epoch (`EpochSampler`)."""
-    validation: Any
-    """Encoded rows that choose the checkpoint."""
-    test: Any = None
-    """Encoded rows that are scored once, at the end."""
-    preprocess: Any
-    """The `preprocess:` block."""
-    make_draws: Callable[[int, int, np.ndarray], Any]
-    """(seed, epoch, rows) → the randomness of one training batch."""
-    label_names: Sequence[str]
-    problem_type: str = SINGLE_LABEL
-    new_layers: frozenset[str] = frozenset()
-    objective: Objective = field(default_factory=Objective)
-    notes: Sequence[str] = ()
-    """What a reader of the results has to know about the rows."""
 
 
 class FineTuneTrainer(Trainer):
@@ -65,40 +59,89 @@ class FineTuneTrainer(Trainer):
         self.task = task
         self.encoder = processor
         self.data = data
-        self.train_sums: dict[str, torch.Tensor] = {}
+        self.train_scores = TrainScores()
+        self.loss_watch = LossWatch()
         self.resumed_from: str | None = None
+        self.cpu_group: Any = None
+        self.interruption = Interruption()
+        self.must_stop = False
+        self.writes_aside = False
+        self.micro_step = (0, 0)
         super().__init__(
             model=model,
             args=args,
             data_collator=self._collate,
             train_dataset=data.train,
             eval_dataset=data.validation,
-            compute_metrics=self._compute_metrics,
             callbacks=[GradientCheck(), JsonLog(), Progress(), *callbacks],
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
+        self.cpu_group = build_cpu_group()
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer` does, and remember what it started from.
 
         A checkpoint that needs no further step is restored: with it transformers 5.23 would take one step too many.
+        Raises `RunStopped` where memory, the disk, a worker, another process or a signal ends the run.
         """
         self.resumed_from = resume_from_checkpoint
+        if self.args.auto_find_batch_size and (change := fit_batch_size(self)):
+            self._note(change)
         plan = plan_steps(self.args, len(self.data.train))
         if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
             return self._restore(resume_from_checkpoint)
-        trained = super().train(resume_from_checkpoint, **kwargs)
+        try:
+            with self.interruption:
+                trained = super().train(resume_from_checkpoint, **kwargs)
+        except (RuntimeError, MemoryError, OSError) as error:
+            told = explain_failure(error, self.args, self.state.global_step, not self.model.training)
+            if told is None:
+                raise
+            raise told from error
+        average_statistics(self.model)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
-            note = f"No evaluation gave a finite {self.args.metric_for_best_model}: the last step is what is saved."
-            logger.warning(note)
-            self.data = replace(self.data, notes=(*self.data.notes, note))
+            self._note(
+                f"No evaluation gave a finite {self.args.metric_for_best_model}: the last step is what is saved."
+            )
         return trained
 
     def keep_rows(self, split: Any) -> Kept:
-        """Return what the task keeps of every row of an encoded split, in data-set order, with `loss` and `labels`."""
-        predicted = self.predict(split)
-        return _named_rows(predicted.predictions)
+        """Return what the task keeps of every row of an encoded split, in data-set order, with `loss` and `labels`.
+
+        Every process keeps its part and gets all of them; raises `RuntimeError` where a row is missing or there twice.
+        """
+        self.model.eval()
+        parts: list[Kept] = []
+        for batch in self.get_eval_dataloader(split):
+            is_filler = int(batch["epoch"][0]) < 0
+            _, kept, _ = self.prediction_step(self.model, batch, prediction_loss_only=False)
+            if not is_filler:
+                parts.append({name: value.cpu().numpy() for name, value in kept.items()})
+        return put_in_order([part for each in gather_parts(parts, self.cpu_group) for part in each], len(split))
+
+    def evaluation_loop(self, dataloader: Any, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
+        """Return the scores of the rows of a loader, each row counted once whatever the processes and batches."""
+        kept = self.keep_rows(dataloader.dataset)
+        scores = self.task.metrics(kept, self.data.label_names)
+        named = {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        metrics = {f"{prefix}_{name}": value for name, value in named.items()}
+        return EvalLoopOutput(
+            predictions=kept, label_ids=kept["labels"], metrics=metrics, num_samples=len(kept["row"])
+        )
+
+    def training_step(self, model: Any, inputs: Batch, num_items_in_batch: Any = None) -> torch.Tensor:
+        """Return the loss of a micro-batch after its gradients were added; its randomness depends on where it stands.
+
+        Raises `RunStopped` for a loss that is not finite.
+        """
+        self._seed_micro_step()
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self.loss_watch.note(loss, self.state.global_step + 1)
+        if loss.device.type == "cpu":  # elsewhere reading it would wait for the device
+            self._check_loss(self.loss_watch.read())
+        return loss
 
     def compute_loss(
         self,
@@ -108,16 +151,20 @@ class FineTuneTrainer(Trainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
         """Return the loss of a micro-batch, scaled so that those of a step add up to the mean over its rows."""
-        draws = self.data.make_draws(self.args.seed, int(inputs["epoch"][0]), inputs["row"].cpu().numpy())
+        epoch = int(inputs["epoch"][0])
+        if epoch < 0:  # a filler: the other processes wait for its gradients, which are zero
+            model.eval()
+            epoch = -1 - epoch
+        draws = self.data.make_draws(self.args.seed, epoch, inputs["row"].cpu().numpy())
         batch = self.task.augment(inputs, self.data.preprocess, draws)
         outputs = model(**self.task.build_inputs(batch, self.encoder, model))
         losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
-        self._add_train_scores({**self.task.row_scores(outputs, batch), "mean_loss": losses})
-        # With DataParallel the count comes as one share per device.
-        count = len(losses) if num_items_in_batch is None else torch.as_tensor(num_items_in_batch).sum()
-        loss = losses.sum() / count
-        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-            loss = loss * self.accelerator.num_processes  # DDP averages over processes what is a sum here
+        counted = (inputs["epoch"] >= 0).to(losses.dtype)
+        scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses, "rows": torch.ones_like(losses)}
+        self.train_scores.add({name: values * counted for name, values in scores.items()})
+        count = counted.sum() if num_items_in_batch is None else num_items_in_batch
+        # DDP and FSDP average over processes what is a sum here.
+        loss = (losses * counted).sum() / count * self.args.world_size
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
@@ -135,7 +182,7 @@ class FineTuneTrainer(Trainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the scores on the training batches since the last evaluation to the entry of an evaluation."""
         if "eval_loss" in logs:
-            logs |= self._take_train_scores()
+            logs |= self.train_scores.take(self.accelerator)
         super().log(logs, start_time)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -149,58 +196,105 @@ class FineTuneTrainer(Trainer):
             self.optimizer = optimizer_class(groups, **kwargs)
         return super().create_optimizer(model)
 
+    def get_train_dataloader(self) -> EpochLoader:
+        """Return this process's part of the training rows; accelerate would repeat rows to even out the parts."""
+        lengths = self.train_dataset.lengths if self.args.train_sampling_strategy == "group_by_length" else None
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        sampler = TrainingSampler(len(self.train_dataset), seed, self.get_share(), lengths)
+        return build_loader(self.train_dataset, sampler, self._collate, self.args)
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> EpochLoader:
+        """Return this process's part of a split, the longest rows first where lengths differ."""
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        share = replace(self.get_share(), batch_size=self.args.eval_batch_size)
+        sampler = EvaluationSampler(len(rows), share, getattr(rows, "lengths", None))
+        return build_loader(rows, sampler, self._collate, self.args)
+
+    def get_share(self) -> Share:
+        """Return the part of the training rows that this process takes."""
+        return Share(
+            batch_size=self.args.train_batch_size,
+            accumulation=self.args.gradient_accumulation_steps,
+            processes=self.args.world_size,
+            rank=self.args.process_index,
+        )
+
     def _restore(self, checkpoint: str) -> TrainOutput:
         """Return to the end of a training that was cut off while it was scored."""
         self.state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
         self._load_from_checkpoint(checkpoint)
-        best = self.state.best_model_checkpoint
-        if self.args.load_best_model_at_end and best is not None and Path(best).is_dir():
+        best = name_best(Path(self.args.output_dir), self.state)
+        if self.args.load_best_model_at_end and best is not None:
+            self.state.best_model_checkpoint = best
             self._load_best_model()
         metrics = read_train_cost(Path(self.args.output_dir, "log.jsonl"))
         return TrainOutput(self.state.global_step, float("nan"), metrics)
 
-    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Any:
-        """Return the number of rows of a step; transformers 5.23 counts labels, of which a row may have several."""
-        return super()._get_num_items_in_batch([{"labels": batch["row"]} for batch in batch_samples], device)
+    def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        if self.control.should_log or self.control.should_evaluate or self.control.should_save or self.must_stop:
+            self._check_loss(self.loss_watch.read())
+            average_statistics(self.model)
+        saves = self.control.should_save
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, *args, **kwargs)
+        if self.must_stop:
+            if not saves:
+                self._save_checkpoint(model, None)
+            folder = Path(self.args.output_dir)
+            raise RunStopped(f"stopped after step {self.state.global_step}", say_how_to_go_on(folder))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        is_grouped = self.args.train_sampling_strategy == "group_by_length"
-        lengths = rows.lengths if is_grouped else None
-        return EpochSampler(len(rows), self.args.seed, lengths, self.args.train_batch_size)
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint whole or not at all: every process writes its part aside, the first one seals it."""
+        broken = add_up([count_broken(self.model)], self.cpu_group)[0]
+        self._check_loss(self.state.global_step if broken else None)
+        folder, step = Path(self.args.output_dir), self.state.global_step
+        unfinished = name_checkpoint(folder / UNFINISHED, step)
+        if self.args.should_save:
+            shutil.rmtree(unfinished.parent, ignore_errors=True)
+        wait_for_all(self.cpu_group)
+        self.writes_aside = True
+        super()._save_checkpoint(model, trial)
+        self.writes_aside = False
+        wait_for_all(self.cpu_group)
+        self.state.best_model_checkpoint = name_best(Path(self.args.output_dir), self.state)
+        if self.args.should_save:
+            self.state.save_to_json(str(unfinished / "trainer_state.json"))
+            share = self.get_share()
+            close_checkpoint(unfinished, {"processes": share.processes, "rows_per_step": share.rows_per_step})
+            rotate_checkpoints(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
+        wait_for_all(self.cpu_group)
 
-    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
-        """Return the longest rows first where lengths differ; `keep_rows` puts rows back into data-set order."""
-        lengths = getattr(eval_dataset, "lengths", None)
-        return super()._get_eval_sampler(eval_dataset) if lengths is None else LengthSampler(lengths)
+    def _check_loss(self, step: int | None) -> None:
+        """Raise `RunStopped` where a step is given: the first whose loss, or whose weights, were not finite."""
+        if step is not None:
+            raise explain_loss(step, self._get_learning_rate(), Path(self.args.output_dir))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir, UNFINISHED)) if self.writes_aside else self.args.output_dir
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        """Return where training goes on; the best checkpoint is looked for where the run's folder is now."""
+        started = super()._init_training_state(*args, **kwargs)
+        self.state.best_model_checkpoint = name_best(Path(self.args.output_dir), self.state)
+        return started
+
+    def _seed_micro_step(self) -> None:
+        """Make what is drawn (dropout, noise) depend on (seed, step, micro-step, process) and on nothing before."""
+        step, number = self.micro_step
+        number = number + 1 if step == self.state.global_step else 0
+        self.micro_step = (self.state.global_step, number)
+        seed_generators([self.args.seed, *self.micro_step, self.args.process_index], self.args.device)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
+        """Return the rows of a step on all processes; on the way they agree whether a signal has asked to stop."""
+        rows = sum(int((batch["epoch"] >= 0).sum()) for batch in batch_samples)
+        total, wishes = add_up([rows, self.interruption.asked], self.cpu_group)
+        self.must_stop = wishes > 0
+        return torch.tensor(total, device=device)
+
+    def _note(self, note: str) -> None:
+        """Tell a person, and whoever reads the card."""
+        logger.warning(note)
+        self.data = replace(self.data, notes=(*self.data.notes, note))
 
     def _collate(self, examples: Sequence[Example]) -> Batch:
         return self.task.collate(examples, self.encoder)
-
-    def _compute_metrics(self, prediction: Any) -> dict[str, float]:
-        kept = _named_rows(prediction.predictions)
-        scores = self.task.metrics(kept, self.data.label_names)
-        return {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
-
-    @torch.no_grad()
-    def _add_train_scores(self, scores: Batch) -> None:
-        """Add up scores on the device; reading them here would wait for it at every step."""
-        rows = next(iter(scores.values()))
-        for name, values in {**scores, "rows": torch.ones_like(rows)}.items():
-            total = values.detach().double().sum() if values.device.type != "mps" else values.detach().sum()
-            self.train_sums[name] = self.train_sums.get(name, 0.0) + total
-
-    def _take_train_scores(self) -> dict[str, float]:
-        if not self.train_sums:
-            return {}
-        names = sorted(self.train_sums)
-        totals = torch.stack([self.train_sums[name] for name in names]).float()[None]
-        sums = dict(zip(names, self.accelerator.gather(totals).sum(0).tolist(), strict=True))
-        self.train_sums = {}
-        return {f"train_{name}": value / sums["rows"] for name, value in sums.items() if name != "rows"}
-
-
-def _named_rows(predictions: Any) -> Kept:
-    """Return the gathered arrays, rows in data-set order."""
-    order = np.argsort(predictions["row"], kind="stable")
-    return {name: np.asarray(values)[order] for name, values in predictions.items()}

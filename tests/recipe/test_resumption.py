@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from hf_tune.finished_run import save_recipe
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
+from hf_tune.recipe.stored import save_recipe
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, LoadedModel, Task
 from hf_tune.tasks import get_task
 from hf_tune.training.arguments import build_arguments
-from hf_tune.training.trainer import FineTuneTrainer, TrainingData
+from hf_tune.training.trainer import FineTuneTrainer
+from hf_tune.training.training_data import TrainingData
 
 
 ROWS = 16

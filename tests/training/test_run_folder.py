@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from hf_tune.input_error import InputError
+from hf_tune.training.folder_lock import LOCK, hold_folder
 from hf_tune.training.run_folder import (
     FolderMode,
     check_disk,
     check_folder,
     clear_folder,
     estimate_disk_bytes,
-    find_checkpoint,
 )
 
 
@@ -35,7 +35,7 @@ def test_a_new_or_empty_folder_is_fine(tmp_path: Path) -> None:
         ("results.json", "new", "holds another run; --resume goes on"),
         ("thesis.tex", "new", "holds other files; give a new name"),
         ("thesis.tex", "overwrite", "files that are no run"),
-        ("results.json", "resume", "no checkpoint to resume"),
+        ("thesis.tex", "resume", "holds other files; give a new name"),
     ],
 )
 def test_a_used_folder_is_never_touched_silently(name: str, mode: FolderMode, words: str, tmp_path: Path) -> None:
@@ -49,23 +49,27 @@ def test_a_run_is_deleted_where_it_was_asked_for(tmp_path: Path) -> None:
     check_folder(folder, "overwrite")
     clear_folder(folder, "new")
     assert folder.exists()
+    (folder / "plots").mkdir()
     clear_folder(folder, "overwrite")
-    assert not folder.exists()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_run_without_a_checkpoint_yet_and_an_empty_folder_can_be_resumed(tmp_path: Path) -> None:
+    check_folder(fill(tmp_path / "run", "recipe.yaml"), "resume")
+    check_folder(tmp_path / "nothing", "resume")
+
+
+def test_a_folder_that_another_run_writes_is_refused_and_one_of_a_dead_run_is_not(tmp_path: Path) -> None:
+    with hold_folder(tmp_path), pytest.raises(InputError, match="another run writes '.*' now"):
+        check_folder(tmp_path, "new")
+    assert (tmp_path / LOCK).exists()
+    check_folder(tmp_path, "new")
 
 
 def test_a_resumed_run_forgets_the_results_of_its_shorter_self_and_nothing_else(tmp_path: Path) -> None:
     fill(fill(tmp_path, "results.json"), "model.safetensors")
     clear_folder(tmp_path, "resume")
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
-
-
-def test_the_newest_whole_checkpoint_is_found(tmp_path: Path) -> None:
-    """TRAPS T15: killed while saving, the newest lacks trainer_state.json."""
-    for step in (9, 10):
-        fill(tmp_path / f"checkpoint-{step}", "trainer_state.json")
-    fill(tmp_path / "checkpoint-11", "model.safetensors")
-    assert find_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
-    assert find_checkpoint(tmp_path / "nothing") is None
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from hf_tune.tasks import get_task
 from hf_tune.tasks.image_classification import TASK
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.objective import Objective
-from hf_tune.training.trainer import FineTuneTrainer, TrainingData
+from hf_tune.training.trainer import FineTuneTrainer
+from hf_tune.training.training_data import TrainingData
 
 
 class Plain(torch.nn.Module):
