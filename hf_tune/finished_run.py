@@ -168,9 +168,7 @@ def _save_reference(finetuned: Finetuned, splits: Splits, kept: Kept, trainer: A
         finetuned.model, cut, batches, lambda batch: task.build_inputs(batch, finetuned.encoder, finetuned.model)
     )
     statistics = [task.input_statistics(splits.validation[row]) for row in rows]
-    log_probabilities = kept.get("log_probabilities")
-    part = None if log_probabilities is None else log_probabilities[: len(rows)]
-    record.save_table(reference.build_reference(features, part, statistics), folder / "reference.parquet")
+    record.save_table(reference.build_reference(features, kept, statistics), folder / "reference.parquet")
 
 
 def _save_rows(task: Task, splits: Splits, kept: Kept, split: str, folder: Path) -> None:

@@ -108,7 +108,8 @@ class Task:
     loss: Callable[[Any, Batch, float], torch.Tensor]
     """(model output, batch, label smoothing) → loss of each row, shape (rows,), float32."""
     keep_per_row: Callable[[Any, Batch, str], Batch]
-    """(model output, batch, problem type) → what evaluation keeps of each row; first axis is the row."""
+    """(model output, batch, problem type) → all that evaluation and `predict` keep of each row, reduced on the device,
+    before it is gathered: it is held for every row of a split. First axis is the row."""
     row_scores: Callable[[Any, Batch], Batch]
     """(model output, batch) → scores that are means over rows, for the training batches, shape (rows,)."""
     metric_names: Mapping[ProblemType, Sequence[str]]

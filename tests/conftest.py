@@ -265,22 +265,18 @@ def write_text_recipe(tmp_path: Path, tiny_text_checkpoints: dict[str, str]) -> 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run of two steps, shared by all tests: read it, or change a copy."""
-    import sys
+    return _train_two_steps(tmp_path_factory.mktemp("finished"), LOADER)
 
-    import hf_tune.proof
-    from hf_tune.recipe.reader import load_recipe
-    from hf_tune.run import finetune
 
-    folder = tmp_path_factory.mktemp("finished")
-    model = "timm/test_resnet.r160_in1k\n  pretrained: false"
-    (folder / "recipe.yaml").write_text(TINY_RECIPE.format(model=model, output=folder / "run"))
-    (folder / "tiny_pictures.py").write_text(LOADER)
-    sys.modules.pop("tiny_pictures", None)
-    with pytest.MonkeyPatch.context() as patch:  # the proof's child inside this process: a fresh one costs 8 s
-        patch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
-        finetune(load_recipe(folder / "recipe.yaml", ["training.max_steps=2"]))
-    sys.modules.pop("tiny_pictures", None)
-    return folder / "run"
+@pytest.fixture(scope="session")
+def run_of_50_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run like `finished_run` on more classes than probabilities are kept of."""
+    loader = LOADER.replace("rows=24, classes=3", "rows=50, classes=50")
+    loader = loader.replace(
+        '["red", "green", "blue", "grey"][:classes]', '[f"shade {each}" for each in range(classes)]'
+    )
+    assert loader.count("50") == 2 and "shade" in loader
+    return _train_two_steps(tmp_path_factory.mktemp("many"), loader)
 
 
 @pytest.fixture
@@ -289,6 +285,24 @@ def pictures() -> list[PIL.Image.Image]:
     random = np.random.default_rng(3)
     sizes = ((40, 50), (50, 40), (33, 33), (64, 20))
     return [PIL.Image.fromarray(random.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+
+
+def _train_two_steps(folder: Path, loader: str) -> Path:
+    import sys
+
+    import hf_tune.proof
+    from hf_tune.recipe.reader import load_recipe
+    from hf_tune.run import finetune
+
+    model = "timm/test_resnet.r160_in1k\n  pretrained: false"
+    (folder / "recipe.yaml").write_text(TINY_RECIPE.format(model=model, output=folder / "run"))
+    (folder / "tiny_pictures.py").write_text(loader)
+    sys.modules.pop("tiny_pictures", None)
+    with pytest.MonkeyPatch.context() as patch:  # the proof's child inside this process: a fresh one costs 8 s
+        patch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
+        finetune(load_recipe(folder / "recipe.yaml", ["training.max_steps=2"]))
+    sys.modules.pop("tiny_pictures", None)
+    return folder / "run"
 
 
 def _move_statistics(model: Any) -> Any:

@@ -74,8 +74,9 @@ def test_no_input_gives_no_prediction(finetuned: Finetuned) -> None:
 def test_labels_are_kept_where_the_examples_have_them(finetuned: Finetuned, pictures: list[PIL.Image.Image]) -> None:
     examples = [{"image": picture, "label": number % 3} for number, picture in enumerate(pictures)]
     kept = finetuned.keep_rows(examples, 3)
-    assert kept["labels"].tolist() == [0, 1, 2, 0] and kept["log_probabilities"].shape == (4, 3)
-    assert "labels" not in finetuned.keep_rows([{"image": pictures[0]}])
+    assert kept["labels"].tolist() == [0, 1, 2, 0] and kept["top_log_probabilities"].shape == (4, 3)
+    assert kept["label_log_probability"].shape == (4,)
+    assert finetuned.keep_rows([{"image": pictures[0]}]).keys() == kept.keys() - {"labels", "label_log_probability"}
 
 
 def test_an_input_that_cannot_be_read_is_named_by_number_and_path(

@@ -1,6 +1,7 @@
 """What a finished run leaves, against scikit-learn, its own weights and its own recipe."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from scipy.special import softmax
+from scipy.stats import entropy
 from sklearn import metrics
 
+from hf_tune.data.splits import load_splits
 from hf_tune.finetuned import load_finetuned
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.recipe.stored import save_recipe
@@ -83,6 +87,39 @@ def test_the_reference_holds_the_features_that_the_head_sees(finished_run: Path)
     assert reference["row"] == list(range(9))
     assert np.allclose(reference["top_score"], probabilities.max(1), atol=1e-5)
     assert set(reference["width"]) == {24.0} and set(reference["height"]) == {20.0}
+
+
+def test_of_50_classes_the_ten_most_probable_are_kept(run_of_50_classes: Path) -> None:
+    finetuned = load_finetuned(run_of_50_classes)
+    sys.modules.pop("tiny_pictures", None)
+    splits = load_splits(load_recipe(run_of_50_classes / "recipe.yaml").data, finetuned.task)
+    sys.modules.pop("tiny_pictures", None)
+    logits = finetuned.read_outputs(list(splits.test.rows))
+    every, names = softmax(logits.astype(np.float64), axis=1), finetuned.label_names
+    table = pyarrow.parquet.read_table(run_of_50_classes / "predictions.parquet").to_pydict()
+    assert list(table)[5:] == ["top_labels", "top_probabilities", "label_probability"] and len(table["label"]) == 11
+    assert table["label"] == [f"shade {row}" for row in range(11)]
+    for row, top in enumerate(table["top_labels"]):
+        assert len(set(top)) == 10 and top[0] == table["prediction"][row]
+        own = [every[row][names.index(name)] for name in top]
+        assert np.allclose(table["top_probabilities"][row], own, atol=1e-5)
+        assert min(own) >= np.sort(every[row])[-11] - 1e-5
+    assert np.allclose(table["score"], every.max(1), atol=1e-5)
+    assert np.allclose(table["label_probability"], every[np.arange(11), np.arange(11)], atol=1e-5)
+    results = json.loads((run_of_50_classes / "results.json").read_text())
+    surprise = metrics.log_loss(np.arange(11), every, labels=range(50))
+    assert results["splits"]["test"]["log_loss"]["value"] == pytest.approx(surprise, rel=1e-4)
+    assert np.asarray(results["details"]["confusion_matrix"]).shape == (50, 50) and results["proof"]["passed"]
+    assert (run_of_50_classes / "plots" / "mistakes.png").exists()
+
+
+def test_the_certainty_of_a_reference_is_that_of_all_classes(run_of_50_classes: Path) -> None:
+    reference = pyarrow.parquet.read_table(run_of_50_classes / "reference.parquet").to_pydict()
+    head = load_finetuned(run_of_50_classes).model.get_submodule("timm_model.fc")
+    with torch.no_grad():
+        probabilities = head(torch.tensor(reference["features"])).double().softmax(1).numpy()
+    assert np.allclose(reference["entropy"], entropy(probabilities, axis=1), atol=1e-4)
+    assert np.allclose(reference["top_score"], probabilities.max(1), atol=1e-5)
 
 
 def test_the_saved_recipe_is_the_run_with_its_overrides(write_recipe: Callable[..., Path], tmp_path: Path) -> None:

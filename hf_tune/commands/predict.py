@@ -9,7 +9,7 @@ import dataclasses
 import glob
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    _write(inputs, predictions, options.output)
+    _write(inputs, predictions, finetuned.label_names, options.output)
     return 0
 
 
@@ -85,12 +85,13 @@ def read_texts(inputs: Sequence[str]) -> list[Any]:
     return [tuple(line.split("\t")) if line.count("\t") == 1 else line for line in lines]
 
 
-def _write(inputs: Sequence[Any], predictions: Sequence[Any], output: Path | None) -> None:
+def _write(inputs: Sequence[Any], predictions: Sequence[Any], label_names: Sequence[str], output: Path | None) -> None:
     if output is None:
         for each, prediction in zip(inputs, predictions, strict=True):
             print(f"{' | '.join(each) if isinstance(each, tuple) else each}: {_describe(prediction)}")
         return
-    rows = [{"input": each, **_as_row(prediction)} for each, prediction in zip(inputs, predictions, strict=True)]
+    answers = [_as_row(prediction, label_names) for prediction in predictions]
+    rows = [{"input": each, **answer} for each, answer in zip(inputs, answers, strict=True)]
     if output.suffix == ".json":
         output.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
         return
@@ -105,18 +106,27 @@ def _describe(prediction: Any) -> str:
     fields = dataclasses.asdict(prediction)
     if "value" in fields:
         return f"{prediction.value:.4f}"
-    scores = sorted(prediction.scores.items(), key=lambda item: -item[1])
+    scores = _rank(prediction.scores)
     if "labels" in fields:
         return ", ".join(f"{name} {score:.3f}" for name, score in scores if name in prediction.labels) or "no label"
     rest = ", ".join(f"{name} {score:.3f}" for name, score in scores[1:3])
     return f"{prediction.label} {prediction.score:.3f}" + (f"   (then {rest})" if rest else "")
 
 
-def _as_row(prediction: Any) -> dict[str, Any]:
+def _as_row(prediction: Any, label_names: Sequence[str]) -> dict[str, Any]:
+    """Return one column per label; where not every label has a score, one per rank, so that rows have the same."""
     fields = dataclasses.asdict(prediction)
     scores = fields.pop("scores", {})
     fields = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-    return fields | {f"score of {name}": value for name, value in scores.items()}
+    if len(scores) == len(label_names):
+        return fields | {f"score of {name}": value for name, value in scores.items()}
+    for rank, (name, score) in enumerate(_rank(scores)[1:], start=2):
+        fields |= {f"label {rank}": name, f"score {rank}": score}
+    return fields
+
+
+def _rank(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class LogLoss(evaluate.Metric):
 def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
     """Return every headline score with its interval.
 
-    `kept` holds `log_probabilities`, float, shape (rows, classes), and `labels`, int64, shape (rows,).
+    `kept` holds `labels`, int64, shape (rows,), and what `keep_classes` made of the rows.
     """
     labels, confusion = kept["labels"], count_confusion(kept, len(label_names))
     scores = {"accuracy": score_proportion(int(np.trace(confusion)), len(labels))}
@@ -95,16 +95,14 @@ def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
 
 def tabulate_classes(kept: Kept) -> np.ndarray:
     """Return true class, predicted class and the true one's surprise in nats of each row, float64, shape (rows, 3)."""
-    labels, log_probabilities = kept["labels"], kept["log_probabilities"]
-    picked = np.take_along_axis(log_probabilities, labels[:, None], axis=1)[:, 0]
-    return np.stack([labels, log_probabilities.argmax(axis=1), -picked.astype(np.float64)], axis=1)
+    surprise = -kept["label_log_probability"].astype(np.float64)
+    return np.stack([kept["labels"], kept["top_labels"][:, 0], surprise], axis=1)
 
 
 def score_each_class(kept: Kept, label_names: Sequence[str]) -> list[dict[str, Any]]:
     """Return name, precision, recall, F1 and number of rows of every class."""
-    labels, predicted = kept["labels"], kept["log_probabilities"].argmax(axis=1)
     columns = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=np.arange(len(label_names)), zero_division=0
+        kept["labels"], kept["top_labels"][:, 0], labels=np.arange(len(label_names)), zero_division=0
     )
     *scores, support = columns
     # scikit-learn 1.9 gives the support as float where not one row is predicted right.
@@ -121,8 +119,7 @@ def score_majority(train: Kept, kept: Kept, label_names: Sequence[str]) -> Mappi
 
 def count_confusion(kept: Kept, num_labels: int) -> np.ndarray:
     """Return counts of rows by true (axis 0) and predicted class (axis 1), int64."""
-    predicted = kept["log_probabilities"].argmax(axis=1)
-    return metrics.confusion_matrix(kept["labels"], predicted, labels=np.arange(num_labels))
+    return metrics.confusion_matrix(kept["labels"], kept["top_labels"][:, 0], labels=np.arange(num_labels))
 
 
 def format_classes(classes: Sequence[Mapping[str, Any]]) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_tune.task import Kept
+
 
 MAX_CLASSES = 40
 MAX_MISTAKES = 24
@@ -108,8 +110,7 @@ def plot_pictures(pictures: Sequence[Any], titles: Sequence[str], file: Path) ->
     return True
 
 
-def find_confident_mistakes(log_probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def find_confident_mistakes(kept: Kept) -> np.ndarray:
     """Return the numbers of the wrongly classified rows, the most certain first, at most `MAX_MISTAKES`."""
-    predicted = log_probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != labels)
-    return wrong[np.argsort(-log_probabilities[wrong].max(1), kind="stable")][:MAX_MISTAKES]
+    wrong = np.flatnonzero(kept["top_labels"][:, 0] != kept["labels"])
+    return wrong[np.argsort(-kept["top_log_probabilities"][wrong, 0], kind="stable")][:MAX_MISTAKES]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_tune.task import Batch
+from hf_tune.task import Batch, Kept
 
 
 MAX_ROWS = 2000
@@ -41,15 +41,15 @@ def _pool(features: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.
     return features[torch.arange(len(features), device=features.device), features.shape[1] - 1 - padding]
 
 
-def build_reference(
-    features: np.ndarray, log_probabilities: np.ndarray | None, statistics: list[Mapping[str, float]]
-) -> dict[str, Any]:
-    """Return the columns of reference.parquet; all arguments have one entry per row."""
+def build_reference(features: np.ndarray, kept: Kept, statistics: list[Mapping[str, float]]) -> dict[str, Any]:
+    """Return the columns of reference.parquet, one entry per row of features; certainty only where rows have a class.
+
+    `kept` may hold more rows, of which the first are those of the features.
+    """
     columns: dict[str, Any] = {"row": np.arange(len(features)), "features": features.astype(np.float32)}
-    if log_probabilities is not None:
-        probabilities = np.exp(log_probabilities.astype(np.float64))
-        columns["top_score"] = probabilities.max(1)
-        columns["entropy"] = -(probabilities * log_probabilities).sum(1)
+    if "entropy" in kept:
+        columns["top_score"] = np.exp(kept["top_log_probabilities"][: len(features), 0].astype(np.float64))
+        columns["entropy"] = kept["entropy"][: len(features)].astype(np.float64)
     for name in statistics[0]:
         columns[name] = np.asarray([each[name] for each in statistics])
     return columns

@@ -26,6 +26,7 @@ from hf_tune.results.classification_metrics import (
     score_each_class,
     score_majority,
 )
+from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.predictions import decode_kept, tabulate_kept
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
 
@@ -72,8 +73,8 @@ def loss(outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
 
 
 def keep_per_row(outputs: Any, batch: Batch, problem_type: str) -> Batch:
-    """Return `log_probabilities`, float32, shape (rows, classes)."""
-    return {"log_probabilities": outputs.logits.float().log_softmax(dim=1)}
+    """Return the most probable classes of each row, and what `keep_classes` says beyond them."""
+    return keep_classes(outputs.logits, batch.get("labels"))
 
 
 def row_scores(outputs: Any, batch: Batch) -> Batch:
@@ -122,8 +123,8 @@ def card_section(results: Mapping[str, Any]) -> str:
 
 def _draw_mistakes(scored: Scored, file: Path) -> bool:
     kept, names = scored.kept, scored.label_names
-    rows = plots.find_confident_mistakes(kept["log_probabilities"], kept["labels"])
-    predictions = decode_kept({"log_probabilities": kept["log_probabilities"][rows]}, names)
+    rows = plots.find_confident_mistakes(kept)
+    predictions = decode_kept({name: values[rows] for name, values in kept.items()}, names)
     titles = [
         f"row {row}: {names[kept['labels'][row]]}\nas {each.label} ({each.score:.2f})"
         for row, each in zip(rows, predictions, strict=True)

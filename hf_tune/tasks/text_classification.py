@@ -26,6 +26,7 @@ from hf_tune.results.classification_metrics import (
     score_each_class,
     score_majority,
 )
+from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.label_metrics import (
     MULTI_LABEL_NAMES,
     REGRESSION_NAMES,
@@ -116,11 +117,14 @@ def loss(outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
 
 
 def keep_per_row(outputs: Any, batch: Batch, problem_type: str) -> Batch:
-    """Return `log_probabilities` or `log_odds`, shape (rows, labels), or `values`, shape (rows,); float32."""
+    """Return what `keep_classes` says, or `values`, shape (rows,), or `log_odds`, shape (rows, labels); float32.
+
+    Average precision ranks the rows by every label: of any number of labels nothing less than all log-odds will do.
+    """
+    if problem_type == SINGLE_LABEL:
+        return keep_classes(outputs.logits, batch.get("labels"))
     logits = outputs.logits.float()
-    if problem_type == REGRESSION:
-        return {"values": logits[:, 0]}
-    return {"log_odds": logits} if problem_type == MULTI_LABEL else {"log_probabilities": logits.log_softmax(dim=1)}
+    return {"log_odds": logits} if problem_type == MULTI_LABEL else {"values": logits[:, 0]}
 
 
 def row_scores(outputs: Any, batch: Batch) -> Batch:
@@ -178,7 +182,7 @@ def draw_plots(scored: Scored, folder: Path) -> list[str]:
     drawn = {"curves.png": plots.plot_curves(scored.history, _curve(kept), folder / "curves.png")}
     if "values" in kept:
         drawn["scatter.png"] = plots.plot_scatter(kept["labels"], kept["values"], folder / "scatter.png")
-    elif "log_probabilities" in kept:
+    elif "top_labels" in kept:
         confusion = count_confusion(kept, len(scored.label_names))
         drawn["confusion.png"] = plots.plot_confusion(confusion, scored.label_names, folder / "confusion.png")
         drawn["confusions.png"] = plots.plot_confused_pairs(confusion, scored.label_names, folder / "confusions.png")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
@@ -157,6 +158,21 @@ def test_a_real_run_equals_its_copy_in_every_metric(
         found = json.loads((tmp_path / "a.json").read_text())
         assert found["runs"][1]["difference"]["value"] == 0 and found["runs"][1]["difference"]["p_value"] == 1
     assert "log_loss on 11 test rows" in capsys.readouterr().out
+
+
+def test_runs_of_many_classes_are_compared_by_what_was_kept(run_of_50_classes: Path, tmp_path: Path) -> None:
+    """The probability of the label stands in a column of its own; it gives the log loss of results.json."""
+    copy = shutil.copytree(run_of_50_classes, tmp_path / "copy")
+    for metric in ("accuracy", "f1_macro", "log_loss"):
+        arguments = ["--metric", metric, "--output", str(tmp_path / "a.json")]
+        assert main([str(run_of_50_classes), str(copy), *arguments]) == 0
+        assert json.loads((tmp_path / "a.json").read_text())["runs"][1]["difference"]["value"] == 0
+    table = pyarrow.parquet.read_table(copy / "predictions.parquet")
+    halved = pyarrow.compute.multiply(table["label_probability"], 0.5)
+    position = table.column_names.index("label_probability")
+    table = table.set_column(position, "label_probability", halved)
+    pyarrow.parquet.write_table(table, copy / "predictions.parquet")
+    assert main([str(run_of_50_classes), str(copy), "--metric", "log_loss"]) == 2
 
 
 def test_a_loss_is_worse_where_it_is_higher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import PIL.Image
 import pyarrow.parquet
 import pytest
 
+from hf_tune import load_finetuned
 from hf_tune.commands.predict import find_files, main
 from hf_tune.input_error import InputError
 
@@ -56,6 +57,29 @@ def test_json_holds_the_same_as_the_terminal(
         )
         rest = ", ".join(f"{label} {score:.3f}" for score, label in reversed(others))
         assert line == f"{name}: {row['label']} {row['score']:.3f}   (then {rest})"
+
+
+def test_of_many_classes_there_is_a_column_for_each_of_the_first_ranks(
+    run_of_50_classes: Path, pictures: list[PIL.Image.Image], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows have other labels among their ten most probable: a column per label would fit no two of them."""
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{number}.png")
+    for name in ("a.csv", "a.json"):
+        assert main([str(run_of_50_classes), str(tmp_path), "--output", str(tmp_path / name)]) == 0
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    ranks = [f"{what} {rank}" for rank in range(2, 11) for what in ("label", "score")]
+    assert list(rows[0]) == ["input", "label", "score", *ranks]
+    written = json.loads((tmp_path / "a.json").read_text())
+    assert [{name: str(value) for name, value in row.items()} for row in written] == rows
+    for row, prediction in zip(written, load_finetuned(run_of_50_classes).predict(pictures), strict=True):
+        scores = [row["score"], *(row[f"score {rank}"] for rank in range(2, 11))]
+        labels = [row["label"], *(row[f"label {rank}"] for rank in range(2, 11))]
+        assert scores == sorted(scores, reverse=True) and sum(scores) < 1
+        assert dict(zip(labels, scores, strict=True)) == pytest.approx(prediction.scores, abs=1e-5)
+    assert main([str(run_of_50_classes), str(tmp_path / "0.png")]) == 0
+    assert f"0.png: {rows[0]['label']} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

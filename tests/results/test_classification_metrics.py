@@ -29,9 +29,9 @@ NAMES = ("red", "green", "blue")
 
 def keep(labels: list[int] | np.ndarray, predicted: list[int] | np.ndarray, classes: int = 3) -> dict[str, np.ndarray]:
     """Return kept rows whose predicted class has probability one half, the others sharing the rest."""
-    probabilities = np.full((len(labels), classes), 0.5 / (classes - 1))
-    probabilities[np.arange(len(labels)), predicted] = 0.5
-    return {"labels": np.asarray(labels), "log_probabilities": np.log(probabilities).astype(np.float32)}
+    labels, predicted = np.asarray(labels), np.asarray(predicted)
+    probability = np.where(labels == predicted, 0.5, 0.5 / (classes - 1))
+    return {"labels": labels, "top_labels": predicted[:, None], "label_log_probability": np.log(probability)}
 
 
 def test_scores_of_six_rows_are_those_worked_out_by_hand() -> None:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 from sklearn import metrics
 
 from hf_tune.results.classification_metrics import CLASS_STATISTICS, score_classes
+from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.label_metrics import NUMBER_STATISTICS, score_label_sets, score_numbers
 from hf_tune.results.paired_tests import compare_hits, compare_statistic, tabulate_rows
 
@@ -40,15 +42,16 @@ def test_the_interval_of_hits_holds_in_95_of_100_cases_and_in_more_with_few_rows
     assert 0.93 <= np.mean([each.low <= 0.05 <= each.high for each in found]) <= most
 
 
-def keep_classes(rows: int, random: np.random.Generator, skill: float) -> dict[str, np.ndarray]:
+def draw_classes(rows: int, random: np.random.Generator, skill: float) -> dict[str, np.ndarray]:
     labels = np.arange(rows) % 3
     logits = random.normal(size=(rows, 3)) + skill * np.eye(3)[labels]
-    return {"labels": labels, "log_probabilities": logits - np.log(np.exp(logits).sum(1, keepdims=True))}
+    kept = keep_classes(torch.tensor(logits), torch.tensor(labels))
+    return {"labels": labels, **{name: value.numpy() for name, value in kept.items()}}
 
 
 def test_the_statistics_of_rows_are_the_scores_of_each_kind() -> None:
     random = np.random.default_rng(0)
-    classes = keep_classes(90, random, 1.0)
+    classes = draw_classes(90, random, 1.0)
     true = (random.random((50, 4)) < 0.4).astype(np.float32)
     sets = {"labels": true, "log_odds": random.normal(size=(50, 4)) + true}
     numbers = {"labels": random.normal(size=50), "values": random.normal(size=50)}

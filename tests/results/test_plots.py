@@ -93,13 +93,19 @@ def test_without_a_picture_there_is_no_sheet(tmp_path: Path) -> None:
 
 
 def test_mistakes_come_the_most_certain_first() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
-    labels = np.array([0, 1, 0, 1, 1])  # all but the first are wrong
-    assert find_confident_mistakes(np.log(probabilities), labels).tolist() == [2, 3, 1, 4]
+    kept = {
+        "labels": np.array([0, 1, 0, 1, 1]),  # all but the first are wrong
+        "top_labels": np.array([[0, 1], [0, 1], [1, 0], [0, 1], [0, 1]]),
+        "top_log_probabilities": np.log([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]),
+    }
+    assert find_confident_mistakes(kept).tolist() == [2, 3, 1, 4]
 
 
 def test_there_are_no_more_mistakes_than_a_sheet_holds() -> None:
-    wrong = np.log(np.full((MAX_MISTAKES + 5, 2), [0.75, 0.25]))
-    labels = np.ones(len(wrong), dtype=int)
-    assert find_confident_mistakes(wrong, labels).tolist() == list(range(MAX_MISTAKES))
-    assert find_confident_mistakes(wrong, 1 - labels).tolist() == []
+    rows = MAX_MISTAKES + 5
+    kept = {
+        "top_labels": np.full((rows, 2), [0, 1]),
+        "top_log_probabilities": np.log(np.full((rows, 2), [0.75, 0.25])),
+    }
+    assert find_confident_mistakes({**kept, "labels": np.ones(rows)}).tolist() == list(range(MAX_MISTAKES))
+    assert find_confident_mistakes({**kept, "labels": np.zeros(rows)}).tolist() == []

@@ -40,7 +40,11 @@ def test_the_hook_is_gone_after_an_error() -> None:
 def test_a_reference_has_one_entry_per_row_in_every_column() -> None:
     probabilities = np.array([[0.7, 0.2, 0.1], [1 / 3, 1 / 3, 1 / 3]])
     statistics = [{"width": 20.0, "brightness": 0.5}, {"width": 30.0, "brightness": 0.25}]
-    columns = build_reference(np.ones((2, 4)), np.log(probabilities), statistics)
+    kept = {
+        "top_log_probabilities": np.log([[0.7, 0.2, 0.1], [1 / 3] * 3, [1.0, 1e-9, 1e-9]]),  # the last has no features
+        "entropy": np.append(entropy(probabilities, axis=1), 0.0),
+    }
+    columns = build_reference(np.ones((2, 4)), kept, statistics)
     assert columns["row"].tolist() == [0, 1] and columns["features"].shape == (2, 4)
     assert columns["top_score"] == pytest.approx([0.7, 1 / 3])
     assert columns["entropy"] == pytest.approx(entropy(probabilities, axis=1))
@@ -48,5 +52,5 @@ def test_a_reference_has_one_entry_per_row_in_every_column() -> None:
 
 
 def test_a_task_without_classes_has_no_certainty() -> None:
-    columns = build_reference(np.ones((1, 4), dtype=np.float64), None, [{"width": 20.0}])
+    columns = build_reference(np.ones((1, 4), dtype=np.float64), {"values": np.ones(1)}, [{"width": 20.0}])
     assert set(columns) == {"row", "features", "width"} and columns["features"].dtype == np.float32

@@ -10,6 +10,7 @@ import torch
 from hf_tune.data.draws import Draws
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint_config import ModelSource
+from hf_tune.task import SINGLE_LABEL
 from hf_tune.tasks.image_classification import TASK, Preprocess
 
 
@@ -56,7 +57,11 @@ def test_two_steps_lower_the_loss(loaded: SimpleNamespace, pictures: list) -> No
 
 
 def test_predictions_carry_names_and_probabilities() -> None:
-    kept = {"log_probabilities": np.log(np.asarray([[0.25, 0.75], [0.6, 0.4]])), "labels": np.asarray([1, 1])}
+    outputs = SimpleNamespace(logits=torch.tensor([[0.25, 0.75], [0.6, 0.4]]).log())
+    batch = {"labels": torch.tensor([1, 1])}
+    kept = {
+        name: value.numpy() for name, value in {**TASK.keep_per_row(outputs, batch, SINGLE_LABEL), **batch}.items()
+    }
     first, second = TASK.decode(kept, ["a", "b"])
     assert (first.label, second.label) == ("b", "a")
     assert first.score == pytest.approx(0.75) and first.scores == pytest.approx({"a": 0.25, "b": 0.75})
@@ -85,10 +90,7 @@ def test_a_picture_that_cannot_be_read_is_told() -> None:
 
 
 def test_details_count_rows_by_true_and_predicted_class() -> None:
-    kept = {
-        "log_probabilities": np.log(np.asarray([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])),
-        "labels": np.asarray([0, 1, 1]),
-    }
+    kept = {"top_labels": np.asarray([[0, 1], [0, 1], [1, 0]]), "labels": np.asarray([0, 1, 1])}
     assert TASK.details(kept, ["a", "b"])["confusion_matrix"] == [[1, 0], [1, 1]]
     section = TASK.card_section({"details": TASK.details(kept, ["a", "b|c"])})
     assert "| b\\|c | 1.000 | 0.500 | 0.667 | 2 |" in section

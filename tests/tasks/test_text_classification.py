@@ -168,7 +168,10 @@ def test_a_single_label_among_any_number_is_no_regression() -> None:
 def test_what_is_kept_of_a_row_says_its_kind() -> None:
     outputs = SimpleNamespace(logits=torch.tensor([[0.0, math.log(3)]]))
     kept = TASK.keep_per_row(outputs, {}, SINGLE_LABEL)
-    assert kept["log_probabilities"].exp()[0].tolist() == pytest.approx([0.25, 0.75])
+    assert kept["top_labels"].tolist() == [[1, 0]] and "label_log_probability" not in kept
+    assert kept["top_log_probabilities"].exp()[0].tolist() == pytest.approx([0.75, 0.25])
+    labelled = TASK.keep_per_row(outputs, {"labels": torch.tensor([0])}, SINGLE_LABEL)
+    assert labelled["label_log_probability"].exp().tolist() == pytest.approx([0.25])
     assert TASK.keep_per_row(outputs, {}, MULTI_LABEL)["log_odds"][0].tolist() == pytest.approx([0, math.log(3)])
     assert TASK.keep_per_row(SimpleNamespace(logits=torch.tensor([[2.5]])), {}, REGRESSION)["values"].tolist() == [2.5]
 
@@ -190,7 +193,8 @@ def test_row_scores_by_hand() -> None:
         (
             {
                 "labels": np.asarray([0, 1, 1, 0]),
-                "log_probabilities": np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]]),
+                "top_labels": np.asarray([[0, 1], [1, 0], [0, 1], [0, 1]]),
+                "label_log_probability": np.log([0.9, 0.8, 0.4, 0.7]),
             },
             {"accuracy": 0.75, "log_loss": -np.log([0.9, 0.8, 0.4, 0.7]).mean()},
             ("accuracy", 0.5),
@@ -213,7 +217,7 @@ def test_row_scores_by_hand() -> None:
 def test_the_metrics_of_each_kind_by_hand(kept: dict, expected: dict, guess: tuple[str, float]) -> None:
     scores = TASK.metrics(kept, ["a", "b"])
     assert {name: scores[name].value for name in expected} == pytest.approx(expected)
-    kind = {"log_probabilities": SINGLE_LABEL, "log_odds": MULTI_LABEL, "values": REGRESSION}[list(kept)[1]]
+    kind = {"top_labels": SINGLE_LABEL, "log_odds": MULTI_LABEL, "values": REGRESSION}[list(kept)[1]]
     assert tuple(scores) == tuple(TASK.metric_names[kind])  # type: ignore[index]
     train = {SINGLE_LABEL: np.asarray([1, 1, 0]), MULTI_LABEL: np.ones((2, 2)), REGRESSION: np.asarray([0.5, 1.5])}
     baseline = TASK.baseline({"labels": train[kind]}, kept, ["a", "b"])  # type: ignore[index]
@@ -298,7 +302,7 @@ def test_input_statistics_by_hand() -> None:
 
 
 def test_details_of_each_kind_and_the_card_of_them() -> None:
-    classes = {"labels": np.asarray([0, 1, 1]), "log_probabilities": np.log([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])}
+    classes = {"labels": np.asarray([0, 1, 1]), "top_labels": np.asarray([[0, 1], [0, 1], [1, 0]])}
     assert TASK.details(classes, ["a", "b"])["confusion_matrix"] == [[1, 0], [1, 1]]
     assert "| b | 1.000 | 0.500 | 0.667 | 2 |" in TASK.card_section({"details": TASK.details(classes, ["a", "b"])})
     sets = {"labels": np.asarray([[1.0, 0.0], [1.0, 1.0]]), "log_odds": np.asarray([[1.0, 2.0], [-3.0, 1.0]])}
