@@ -20,6 +20,7 @@ from hf_tune.recipe.stored import save_recipe
 from hf_tune.results.record import read_results
 from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
+from hf_tune.training.batch_sampler import share_rows
 from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, settle_checkpoints
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
@@ -87,8 +88,7 @@ def build_trainer(
         if checkpoint is not None:
             is_scored = (recipe.output_dir / "results.json").exists()
             check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
-            rows = arguments.train_batch_size * arguments.world_size * arguments.gradient_accumulation_steps
-            check_total_batch(checkpoint, rows, arguments.world_size)
+            check_total_batch(checkpoint, share_rows(arguments).rows_per_step, arguments.world_size)
     if checkpoint is not None:
         check_revision(recipe, loaded.revision)
     data = TrainingData(

@@ -51,6 +51,16 @@ class Share:
         return part or [as_filler(indices[0], num_rows)]
 
 
+def share_rows(arguments: Any) -> Share:
+    """Return the part of the training rows that this process takes; `arguments` are TrainingArguments."""
+    return Share(
+        batch_size=arguments.train_batch_size,
+        accumulation=arguments.gradient_accumulation_steps,
+        processes=arguments.world_size,
+        rank=arguments.process_index,
+    )
+
+
 def as_filler(index: int, num_rows: int) -> int:
     """Return the index of the same row in a negative epoch: -1 for epoch 0, -2 for epoch 1 …"""
     epoch, row = divmod(index, num_rows)

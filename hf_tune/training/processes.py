@@ -9,6 +9,7 @@ import torch
 import torch.distributed
 
 from hf_tune.input_error import InputError
+from hf_tune.training.batch_sampler import as_filler
 
 
 def check_launch(environment: Mapping[str, str] = os.environ) -> None:
@@ -117,3 +118,16 @@ def average_statistics(model: torch.nn.Module) -> None:
             torch.distributed.all_reduce(away)
             first += away / torch.distributed.get_world_size()
         value.copy_(first)
+
+
+def settle_buckets(trainer: Any, model: Any) -> None:
+    """Let DDP put its gradients in order before the first step, by a row that counts for nothing.
+
+    torch 2.15 orders them by their arrival in the first step after the start. Three or more processes add up in an
+    order that depends on it: a resumed run would round otherwise than one that was not stopped.
+    """
+    if isinstance(model, torch.nn.parallel.DistributedDataParallel):
+        rows = trainer.data.train
+        batch = trainer._prepare_inputs(trainer.data_collator([rows[as_filler(0, len(rows))]]))
+        trainer.accelerator.backward(trainer.compute_loss(model, batch, num_items_in_batch=1))
+        model.zero_grad()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
-from transformers.trainer_utils import EvalLoopOutput, TrainOutput
+from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput
 
 from hf_tune.input_error import RunStopped
 from hf_tune.task import Batch, Example, Kept, Task
@@ -17,18 +17,26 @@ from hf_tune.training.batch_fit import fit_batch_size
 from hf_tune.training.batch_sampler import (
     EpochLoader,
     EvaluationSampler,
-    Share,
     TrainingSampler,
     build_loader,
     put_in_order,
+    share_rows,
 )
 from hf_tune.training.checkpoints import UNFINISHED, close_checkpoint, name_best, name_checkpoint, rotate_checkpoints
 from hf_tune.training.failures import explain_failure, explain_loss, say_how_to_go_on
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.objective import Objective, group_parameters
-from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, wait_for_all
-from hf_tune.training.progress import JsonLog, Progress, read_train_cost
+from hf_tune.training.processes import (
+    add_up,
+    average_statistics,
+    build_cpu_group,
+    gather_parts,
+    settle_buckets,
+    wait_for_all,
+)
+from hf_tune.training.progress import JsonLog, Progress
+from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
@@ -90,7 +98,7 @@ class FineTuneTrainer(Trainer):
             self._note(change)
         plan = plan_steps(self.args, len(self.data.train))
         if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
-            return self._restore(resume_from_checkpoint)
+            return restore_end(self, resume_from_checkpoint)
         try:
             with self.interruption:
                 trained = super().train(resume_from_checkpoint, **kwargs)
@@ -200,35 +208,25 @@ class FineTuneTrainer(Trainer):
         """Return this process's part of the training rows; accelerate would repeat rows to even out the parts."""
         lengths = self.train_dataset.lengths if self.args.train_sampling_strategy == "group_by_length" else None
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = TrainingSampler(len(self.train_dataset), seed, self.get_share(), lengths)
+        sampler = TrainingSampler(len(self.train_dataset), seed, share_rows(self.args), lengths)
         return build_loader(self.train_dataset, sampler, self._collate, self.args)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> EpochLoader:
         """Return this process's part of a split, the longest rows first where lengths differ."""
         rows = self.eval_dataset if eval_dataset is None else eval_dataset
-        share = replace(self.get_share(), batch_size=self.args.eval_batch_size)
+        share = replace(share_rows(self.args), batch_size=self.args.eval_batch_size)
         sampler = EvaluationSampler(len(rows), share, getattr(rows, "lengths", None))
         return build_loader(rows, sampler, self._collate, self.args)
 
-    def get_share(self) -> Share:
-        """Return the part of the training rows that this process takes."""
-        return Share(
-            batch_size=self.args.train_batch_size,
-            accumulation=self.args.gradient_accumulation_steps,
-            processes=self.args.world_size,
-            rank=self.args.process_index,
-        )
+    get_test_dataloader = get_eval_dataloader
 
-    def _restore(self, checkpoint: str) -> TrainOutput:
-        """Return to the end of a training that was cut off while it was scored."""
-        self.state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
-        self._load_from_checkpoint(checkpoint)
-        best = name_best(Path(self.args.output_dir), self.state)
-        if self.args.load_best_model_at_end and best is not None:
-            self.state.best_model_checkpoint = best
-            self._load_best_model()
-        metrics = read_train_cost(Path(self.args.output_dir, "log.jsonl"))
-        return TrainOutput(self.state.global_step, float("nan"), metrics)
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if not load_weights(self.model, Path(resume_from_checkpoint)):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if not load_weights(self.model, Path(str(self.state.best_model_checkpoint))):
+            super()._load_best_model()
 
     def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, model: Any, *args: Any, **kwargs: Any) -> None:
         if self.control.should_log or self.control.should_evaluate or self.control.should_save or self.must_stop:
@@ -258,7 +256,7 @@ class FineTuneTrainer(Trainer):
         self.state.best_model_checkpoint = name_best(Path(self.args.output_dir), self.state)
         if self.args.should_save:
             self.state.save_to_json(str(unfinished / "trainer_state.json"))
-            share = self.get_share()
+            share = share_rows(self.args)
             close_checkpoint(unfinished, {"processes": share.processes, "rows_per_step": share.rows_per_step})
             rotate_checkpoints(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
         wait_for_all(self.cpu_group)
@@ -276,6 +274,11 @@ class FineTuneTrainer(Trainer):
         started = super()._init_training_state(*args, **kwargs)
         self.state.best_model_checkpoint = name_best(Path(self.args.output_dir), self.state)
         return started
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        model, loader = super()._prepare_for_training(*args, **kwargs)
+        settle_buckets(self, model)
+        return model, loader
 
     def _seed_micro_step(self) -> None:
         """Make what is drawn (dropout, noise) depend on (seed, step, micro-step, process) and on nothing before."""

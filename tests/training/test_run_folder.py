@@ -60,7 +60,7 @@ def test_a_run_without_a_checkpoint_yet_and_an_empty_folder_can_be_resumed(tmp_p
 
 
 def test_a_folder_that_another_run_writes_is_refused_and_one_of_a_dead_run_is_not(tmp_path: Path) -> None:
-    with hold_folder(tmp_path), pytest.raises(InputError, match="another run writes '.*' now"):
+    with hold_folder(tmp_path), pytest.raises(InputError, match=r"another run writes '.*' now"):
         check_folder(tmp_path, "new")
     assert (tmp_path / LOCK).exists()
     check_folder(tmp_path, "new")
