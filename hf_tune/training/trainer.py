@@ -122,9 +122,8 @@ class FineTuneTrainer(Trainer):
         self.model.eval()
         parts: list[Kept] = []
         for batch in self.get_eval_dataloader(split):
-            is_filler = int(batch["epoch"][0]) < 0
             _, kept, _ = self.prediction_step(self.model, batch, prediction_loss_only=False)
-            if not is_filler:
+            if int(batch["epoch"][0]) >= 0:
                 parts.append({name: value.cpu().numpy() for name, value in kept.items()})
         return put_in_order([part for each in gather_parts(parts, self.cpu_group) for part in each], len(split))
 
@@ -132,9 +131,8 @@ class FineTuneTrainer(Trainer):
         """Return the scores of the rows of a loader, each row counted once whatever the processes and batches."""
         kept = self.keep_rows(dataloader.dataset)
         scores = self.task.metrics(kept, self.data.label_names)
-        named = {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
-        prefix = kwargs.get("metric_key_prefix", "eval")
-        metrics = {f"{prefix}_{name}": value for name, value in named.items()}
+        values = {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
+        metrics = {f"{kwargs.get('metric_key_prefix', 'eval')}_{name}": value for name, value in values.items()}
         return EvalLoopOutput(
             predictions=kept, label_ids=kept["labels"], metrics=metrics, num_samples=len(kept["row"])
         )
@@ -237,15 +235,15 @@ class FineTuneTrainer(Trainer):
         if self.must_stop:
             if not saves:
                 self._save_checkpoint(model, None)
-            folder = Path(self.args.output_dir)
-            raise RunStopped(f"stopped after step {self.state.global_step}", say_how_to_go_on(folder))
+            step = self.state.global_step
+            raise RunStopped(f"stopped after step {step}", say_how_to_go_on(Path(self.args.output_dir)))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint whole or not at all: every process writes its part aside, the first one seals it."""
         broken = add_up([count_broken(self.model)], self.cpu_group)[0]
         self._check_loss(self.state.global_step if broken else None)
-        folder, step = Path(self.args.output_dir), self.state.global_step
-        unfinished = name_checkpoint(folder / UNFINISHED, step)
+        folder = Path(self.args.output_dir)
+        unfinished = name_checkpoint(folder / UNFINISHED, self.state.global_step)
         if self.args.should_save:
             shutil.rmtree(unfinished.parent, ignore_errors=True)
         wait_for_all(self.cpu_group)
@@ -295,7 +293,6 @@ class FineTuneTrainer(Trainer):
         return torch.tensor(total, device=device)
 
     def _note(self, note: str) -> None:
-        """Tell a person, and whoever reads the card."""
         logger.warning(note)
         self.data = replace(self.data, notes=(*self.data.notes, note))
 
