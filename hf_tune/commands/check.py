@@ -56,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _read_devices(processes: str | None, device_memory: str | None) -> _Devices | None:
     """Return what was asked on the command line; None where nothing was."""
+    if processes is None and device_memory is None:
+        return None
     from hf_tune.training.cost_advice import MOST_PROCESSES
     from hf_tune.training.memory_size import read_memory_size
 
-    if processes is None and device_memory is None:
-        return None
     if processes is not None and not (processes.isdecimal() and 1 <= int(processes) <= MOST_PROCESSES):
         raise InputError(f"--processes {processes}", f"write a whole number from 1 to {MOST_PROCESSES}")
     try:
@@ -99,7 +99,8 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     _report_data(console, splits)
     with recipe.blame("data"):
         _report_example(console, task, outline, splits)
-    workload = _measure_workload(recipe, task, outline, model, splits)
+    with recipe.blame("data"):
+        workload = _measure_workload(recipe, task, outline, model, splits)
     _report_cost(console, recipe, model, len(splits.train), workload)
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
     rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
@@ -245,7 +246,9 @@ def _report_devices(
     console.print("- estimated by formulas from the network on the meta device; nothing was run on such devices")
     console.print("- what the libraries take for themselves on a device, and gaps between tensors, come on top")
     if not workload.step.activations:
-        console.print("- activations could not be counted: the network looks at the values of its inputs")
+        console.print(
+            "- activations could not be counted and come on top: the network looks at the values of its inputs"
+        )
     if memory is None:
         return 0
     lacking = [cost for cost in costs if cost.memory > memory]

@@ -135,7 +135,7 @@ def four_processes() -> Iterator[Any]:
 def test_fsdp2_itself_moves_the_bytes_of_the_formula(
     four_processes: Any, tiny_text_checkpoints: dict[str, str]
 ) -> None:
-    """FSDP2 pads each group to a multiple of the processes, which is 1 % of a network so small."""
+    """FSDP2 pads each group to a multiple of the processes, which is half a percent of a network so small."""
     config = transformers.AutoConfig.from_pretrained(tiny_text_checkpoints["bert"], num_labels=3)
     model = transformers.BertForSequenceClassification(config).train()
     estimated = [
@@ -153,4 +153,4 @@ def test_fsdp2_itself_moves_the_bytes_of_the_formula(
                 model(**batch).logits.sum().backward()
         sent = sum(collectives.bytes.values()) * 3 / 4
         assert set(collectives.bytes) == {"c10d._allgather_base_.default", "c10d._reduce_scatter_base_.default"}
-        assert sent == pytest.approx(estimated[last], rel=0.02)
+        assert sent == pytest.approx(estimated[last], rel=0.01)
