@@ -155,3 +155,12 @@ def test_a_wrong_option_is_one_sentence_and_gives_2(
     assert main([str(write_recipe()), *options]) == 2
     told = capsys.readouterr()
     assert words in told.err and told.out == ""
+
+
+def test_activations_that_cannot_be_counted_are_told(
+    write_text_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_text_recipe("t5")), "--processes", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "for the model without its activations, beside the libraries" in told
+    assert "- activations could not be counted and come on top" in told
