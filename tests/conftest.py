@@ -140,6 +140,12 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_loader() -> str:
+    """Return the module `tiny_pictures` of the tiny recipes."""
+    return LOADER
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return folders of tiny random checkpoints with five other labels: `resnet`, `vit`, `timm` (as timm saves it)."""
     import timm

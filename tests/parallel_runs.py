@@ -103,6 +103,7 @@ def train(rows: int, norm: str, folder: Path, world: int, parts: int = 1) -> dic
     gradients = Gradients()
     processor = SimpleNamespace(normalise=lambda pictures: pictures.float() / 255)
     trainer = FineTuneTrainer(TASK, Network(norm), processor, arguments, data, [gradients])
+    before = trainer.keep_rows(data.validation)
     trainer.train()
     kept = trainer.keep_rows(data.validation)
     history = trainer.state.log_history
@@ -112,6 +113,7 @@ def train(rows: int, norm: str, folder: Path, world: int, parts: int = 1) -> dic
         "train": [entry["train_mean_loss"] for entry in history if "train_mean_loss" in entry],
         "weights": {name: value.clone() for name, value in trainer.model.state_dict().items()},
         "kept": {name: torch.as_tensor(value) for name, value in kept.items()},
+        "before": {name: torch.as_tensor(value) for name, value in before.items()},
         "scores": trainer.evaluate(),
     }
 

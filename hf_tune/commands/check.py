@@ -1,12 +1,16 @@
 """Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
 
-hf-tune check RECIPE [block.key=value …]
+hf-tune check RECIPE [block.key=value …] [--processes 8] [--device-memory 80GiB]
+
+With --processes or --device-memory it also says what DDP, FSDP2 and ZeRO stage 3 would cost every device, estimated by
+formulas: the devices are not there. Exit codes: 0 done, 2 the input is wrong, 4 no strategy fits into --device-memory.
 """
 
 import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_tune.input_error import InputError
@@ -16,32 +20,65 @@ if TYPE_CHECKING:
     from hf_tune.data.splits import Splits
     from hf_tune.recipe.schema import Recipe
     from hf_tune.task import LoadedModel, Task
+    from hf_tune.training.cost_model import Cost, Workload
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Devices:
+    """What the command line asks about."""
+
+    processes: int
+    """One on every device."""
+    memory: int | None
+    """Bytes of every device; None where they were not given."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the report and return 0, or the problems and 2."""
+    """Print the report and return 0, the problems and 2, or the report and 4 where no device has room for the run."""
     parser = argparse.ArgumentParser(prog="hf-tune check", description=__doc__.partition("\n")[0])
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*", metavar="block.key=value")
-    options = parser.parse_args(argv)
+    parser.add_argument("--processes", metavar="N", help="say what a run on so many devices costs each; default 1")
+    parser.add_argument(
+        "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"
+    )
+    options = parser.parse_intermixed_args(argv)
     print("checking; the libraries take a few seconds to load …", file=sys.stderr)
     try:
         from hf_tune.recipe.reader import load_recipe
 
-        _report(load_recipe(options.recipe, options.overrides))
+        devices = _read_devices(options.processes, options.device_memory)
+        return _report(load_recipe(options.recipe, options.overrides), devices)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    return 0
 
 
-def _report(recipe: "Recipe") -> None:
+def _read_devices(processes: str | None, device_memory: str | None) -> _Devices | None:
+    """Return what was asked on the command line; None where nothing was."""
+    if processes is None and device_memory is None:
+        return None
+    from hf_tune.training.cost_advice import MOST_PROCESSES
+    from hf_tune.training.memory_size import read_memory_size
+
+    if processes is not None and not (processes.isdecimal() and 1 <= int(processes) <= MOST_PROCESSES):
+        raise InputError(f"--processes {processes}", f"write a whole number from 1 to {MOST_PROCESSES}")
+    try:
+        memory = None if device_memory is None else read_memory_size(device_memory)
+    except InputError as error:
+        raise InputError(f"--device-memory: {error.problem}", error.hint) from None
+    return _Devices(processes=int(processes or 1), memory=memory)
+
+
+def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.tasks import get_task
+    from hf_tune.training.cost_advice import find_cures
+    from hf_tune.training.step_memory import can_checkpoint
 
     quieten_bars()
     console = Console(highlight=False)
@@ -62,13 +99,19 @@ def _report(recipe: "Recipe") -> None:
     _report_data(console, splits)
     with recipe.blame("data"):
         _report_example(console, task, outline, splits)
-    _report_cost(console, recipe, task, outline, model, splits)
+    with recipe.blame("data"):
+        workload = _measure_workload(recipe, task, outline, model, splits)
+    _report_cost(console, recipe, model, len(splits.train), workload)
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
     rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
     if rates:
         console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in rates.items()))
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
+    if devices is None:
+        return 0
+    cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)
+    return _report_devices(console, recipe, len(splits.train), workload, cures, devices)
 
 
 def _report_data(console: Any, splits: "Splits") -> None:
@@ -139,36 +182,110 @@ def _report_size(console: Any, outline: "LoadedModel", raw: Mapping[str, Any], s
         console.print(f"  pictures of {raw['width']:.0f} x {raw['height']:.0f} pixels are enlarged to {side}")
 
 
-def _report_cost(
-    console: Any, recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
-) -> None:
-    from hf_tune.adapter.attach import count_parameters
+def _measure_workload(
+    recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
+) -> "Workload":
+    """Return what a step asks of one device, for a batch of rows that are all as long as the longest."""
     from hf_tune.model.quantised_base import count_saved_bytes
-    from hf_tune.training.cost_estimate import estimate_memory_bytes
-    from hf_tune.training.run_folder import estimate_disk_bytes
+    from hf_tune.training.cost_model import measure_workload
+    from hf_tune.training.longest_row import build_longest_row
+    from hf_tune.training.step_memory import count_step_memory
+
+    def compute_loss(network: Any, rows: Any) -> Any:
+        outputs = network(**task.build_inputs(rows, outline.processor, network))
+        return task.loss(outputs, rows, recipe.training.get("label_smoothing_factor", 0.0)).sum()
+
+    row = build_longest_row(task, outline.processor, splits.train)
+    num_rows = recipe.training.get("per_device_train_batch_size", 8)
+    step = count_step_memory(model, row, num_rows, compute_loss, recipe.training)
+    return measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
+
+
+def _plan(training: Mapping[str, Any], num_rows: int, processes: int) -> Any:
     from hf_tune.training.step_plan import count_steps
 
-    training = recipe.training
-    batch = training.get("per_device_train_batch_size", 8)
-    plan = count_steps(
-        -(-len(splits.train) // batch),
-        training.get("gradient_accumulation_steps", 1),
-        training.get("num_train_epochs", 3),
-        training.get("max_steps", -1),
-    )
+    rows = training.get("per_device_train_batch_size", 8) * processes
+    accumulation, epochs = training.get("gradient_accumulation_steps", 1), training.get("num_train_epochs", 3)
+    return count_steps(-(-num_rows // rows), accumulation, epochs, training.get("max_steps", -1))
+
+
+def _report_cost(console: Any, recipe: "Recipe", model: Any, num_rows: int, workload: "Workload") -> None:
+    from hf_tune.adapter.attach import count_parameters
+    from hf_tune.training.cost_model import estimate_costs
+    from hf_tune.training.run_folder import estimate_disk_bytes
+
+    plan = _plan(recipe.training, num_rows, 1)
     trainable, total = count_parameters(model)
-    example = task.collate([task.encode(splits.train[0], outline.processor)], outline.processor)
-    memory, counted = estimate_memory_bytes(model, task.build_inputs(example, outline.processor, model), batch)
-    memory -= count_saved_bytes(model, outline.quantization)
-    rest = "" if counted else " without its activations"
+    rest = "" if workload.step.activations else " without its activations"
     disk = estimate_disk_bytes(
-        trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1
+        trainable, total, recipe.peft in ("full", "probe"), recipe.training.get("save_total_limit") or 1
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
     console.print(f"[bold]steps[/] {plan.steps_per_epoch} an epoch on one process, {plan.steps} in all")
-    size = f"{memory / 2**20:,.0f} MiB"
+    size = f"{estimate_costs(workload, 1)[0].memory / 2**20:,.0f} MiB"
     console.print(f"[bold]memory[/] about {size} for the model{rest}, beside the libraries (estimated)")
     console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")
+
+
+def _report_devices(
+    console: Any, recipe: "Recipe", num_rows: int, workload: "Workload", cures: Sequence[str], devices: _Devices
+) -> int:
+    """Print what every strategy costs a device; return 4 where its memory was given and none fits, else 0."""
+    from hf_tune.training.cost_advice import describe_batch, describe_lack, find_processes
+    from hf_tune.training.cost_model import estimate_costs
+    from hf_tune.training.memory_size import format_size
+
+    processes, memory = devices.processes, devices.memory
+    batch = recipe.training.get("per_device_train_batch_size", 8)
+    plan = _plan(recipe.training, num_rows, processes)
+    costs = estimate_costs(workload, processes)
+    on = "1 process" if processes == 1 else f"{processes:,} processes"
+    console.print(f"[bold]on {on}[/] {plan.steps_per_epoch} steps an epoch, {plan.steps} in all")
+    console.print(_build_table(costs, memory))
+    console.print(f"- {describe_batch(batch, workload.accumulation, processes)}")
+    console.print("- estimated by formulas from the network on the meta device; nothing was run on such devices")
+    console.print("- what the libraries take for themselves on a device, and gaps between tensors, come on top")
+    if not workload.step.activations:
+        console.print(
+            "- activations could not be counted and come on top: the network looks at the values of its inputs"
+        )
+    if memory is None:
+        return 0
+    lacking = [cost for cost in costs if cost.memory > memory]
+    for cost in lacking:
+        console.print(f"- {describe_lack(cost, workload, batch, cures, processes, memory)}")
+    if len(lacking) < len(costs):
+        return 0
+    fewest = find_processes(workload, memory)
+    if fewest is None:
+        console.print(
+            f"- no number of processes makes this batch fit {format_size(memory)}: activations are not shared out"
+        )
+    else:
+        console.print(f"- fsdp2 fits {format_size(memory)} from {fewest:,} processes on")
+    return 4
+
+
+def _build_table(costs: Sequence["Cost"], memory: int | None) -> Any:
+    from rich.table import Table
+
+    from hf_tune.training.memory_size import format_size
+
+    table = Table(title="every device", title_justify="left")
+    columns = ["weights", "optimiser states", "most in a step", "memory", "sent in a step"]
+    table.add_column("strategy")
+    for column in columns:
+        table.add_column(column, justify="right")
+    if memory is not None:
+        table.add_column(f"in {format_size(memory)}")
+    for cost in costs:
+        sizes = (cost.weights, cost.states, cost.passes, cost.memory, cost.network)
+        row = [cost.strategy, *(format_size(size) for size in sizes)]
+        if memory is not None:
+            gap = format_size(abs(memory - cost.memory))
+            row.append(f"fits, {gap} left" if cost.memory <= memory else f"does not fit, {gap} too much")
+        table.add_row(*row)
+    return table
 
 
 def _short(value: Mapping[str, Any] | float | int | str) -> str:

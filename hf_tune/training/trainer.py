@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
@@ -131,7 +132,10 @@ class FineTuneTrainer(Trainer):
         """Return the scores of the rows of a loader, each row counted once whatever the processes and batches."""
         kept = self.keep_rows(dataloader.dataset)
         scores = self.task.metrics(kept, self.data.label_names)
-        values = {"loss": float(kept["loss"].mean()), **{name: score.value for name, score in scores.items()}}
+        values = {
+            "loss": float(kept["loss"].mean(dtype=np.float64)),
+            **{name: score.value for name, score in scores.items()},
+        }
         metrics = {f"{kwargs.get('metric_key_prefix', 'eval')}_{name}": value for name, value in values.items()}
         return EvalLoopOutput(
             predictions=kept, label_ids=kept["labels"], metrics=metrics, num_samples=len(kept["row"])

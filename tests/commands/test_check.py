@@ -95,3 +95,72 @@ def test_a_problem_goes_to_stderr_and_gives_2(
     assert main([str(write_recipe()), override]) == 2
     told = capsys.readouterr()
     assert words in told.err and told.out == ""
+
+
+def test_several_devices_are_told_beside_todays_report(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe())
+    assert main([recipe]) == 0
+    plain = capsys.readouterr().out
+    assert "every device" not in plain and "ddp" not in plain
+    assert main([recipe, "--processes", "2", "--device-memory", "24GB", "training.num_train_epochs=3"]) == 0
+    told = capsys.readouterr().out
+    assert "steps 3 an epoch on one process, 9 in all" in told
+    assert "on 2 processes 2 steps an epoch, 6 in all" in told  # 24 rows, 16 in a step
+    assert "a step is 8 rows x 2 processes = 16 rows, on one process 8, which" in told
+    assert "nothing was run on such devices" in told
+    rows = {line.split("│")[1].strip(): line for line in told.splitlines() if "MiB │" in line}
+    assert list(rows) == ["ddp", "fsdp2", "deepspeed_zero3"]
+    assert all("fits, 22.3 GiB left" in row for row in rows.values())
+    parameters = sum(each.numel() for each in timm.create_model("test_resnet", num_classes=3).parameters())
+    ring = f"{4 * parameters / 2**20:,.1f} MiB"  # of two processes each sends half of the gradients twice
+    assert rows["ddp"].split("│")[6].strip() == ring
+
+
+def test_nothing_that_fits_gives_4_and_says_what_would(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe())
+    assert main([recipe, "--processes", "2", "--device-memory", "1MiB"]) == 4
+    told = capsys.readouterr().out
+    assert told.count("does not fit, ") == 3
+    assert "- ddp does not fit: its largest part is" in told
+    assert "- no number of processes makes this batch fit 1.0 MiB" in told
+    assert main([recipe, "--device-memory", "1MiB"]) == 4
+    assert "one process does not fit" in capsys.readouterr().out
+
+
+def test_a_smaller_batch_that_fits_is_told(
+    write_text_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_text_recipe())
+    assert main([recipe, "training.per_device_train_batch_size=64", "--device-memory", "2.6MiB"]) == 4
+    told = capsys.readouterr().out
+    assert "one process does not fit: its largest part is activations" in told
+    assert "fits, with the same rows in a step; less of it: training.activation_checkpointing=true" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--processes", "0"], "--processes 0; write a whole number from 1 to 65536"),
+        (["--processes", "two"], "--processes two; write a whole number"),
+        (["--device-memory", "much"], "--device-memory: 'much' is no size of memory; write `80GiB`"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_gives_2(
+    options: list[str], words: str, write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), *options]) == 2
+    told = capsys.readouterr()
+    assert words in told.err and told.out == ""
+
+
+def test_activations_that_cannot_be_counted_are_told(
+    write_text_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_text_recipe("t5")), "--processes", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "for the model without its activations, beside the libraries" in told
+    assert "- activations could not be counted and come on top" in told
