@@ -3,13 +3,13 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_tune.adapter.attach import count_parameters, name_method
+from hf_tune.adapter.attach import attach_adapter, count_parameters, name_method
 from hf_tune.adapter.batch_norm import find_batch_norms
 from hf_tune.data.splits import Splits
 from hf_tune.finetuned import Finetuned
@@ -21,6 +21,7 @@ from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
 from hf_tune.task import Kept, LoadedModel, Scored, Task
+from hf_tune.training.sharding import collect_weights, is_sharded
 
 
 logger = logging.getLogger(__name__)
@@ -37,11 +38,13 @@ def finish_run(
     encoded = {"validation": trainer.data.validation, "test": trainer.data.test}
     encoded = {name: rows for name, rows in encoded.items() if rows is not None}
     kept = {name: trainer.keep_rows(each) for name, each in encoded.items()}
+    # Without the wrapper that runs forward under autocast: the proof compares in float32.
+    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    if is_sharded(trainer):
+        model = _build_whole(recipe, task, loaded, splits, collect_weights(trainer))
     if not trainer.is_world_process_zero():
         return {}
     folder = recipe.output_dir
-    # Without the wrapper that runs forward under autocast: the proof compares in float32.
-    model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     _save(model, loaded.processor, folder)
     cast_to_float32(model)  # what follows reads and compares in float32
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
@@ -77,6 +80,19 @@ def finish_run(
     _show(results, proof, folder)
     check_proof(proof, folder)
     return results
+
+
+def _build_whole(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits, weights: Mapping[str, Any]) -> Any:
+    """Return a network like the one whose parts the processes hold, on the CPU, with their weights.
+
+    `weights` are empty on the processes that need no network.
+    """
+    source = replace(recipe.model, problem_type=splits.problem_type, revision=loaded.revision)
+    again = task.load_model(source, recipe.preprocess, splits.label_names)
+    model = attach_adapter(again, recipe.peft, recipe.batch_norm, task.peft_task_type)
+    if weights:
+        model.load_state_dict(weights)
+    return model
 
 
 def _save(model: Any, processor: Any, folder: Path) -> None:

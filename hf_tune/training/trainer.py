@@ -39,6 +39,7 @@ from hf_tune.training.processes import (
 from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
+from hf_tune.training.sharding import choose_blocks, is_sharded
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
 from hf_tune.training.training_data import TrainingData
@@ -87,6 +88,7 @@ class FineTuneTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
         self.cpu_group = build_cpu_group()
+        choose_blocks(self)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer` does, and remember what it started from.
@@ -223,11 +225,11 @@ class FineTuneTrainer(Trainer):
     get_test_dataloader = get_eval_dataloader
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if not load_weights(self.model, Path(resume_from_checkpoint)):
+        if is_sharded(self) or not load_weights(self.model, Path(resume_from_checkpoint)):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
-        if not load_weights(self.model, Path(str(self.state.best_model_checkpoint))):
+        if is_sharded(self) or not load_weights(self.model, Path(str(self.state.best_model_checkpoint))):
             super()._load_best_model()
 
     def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, model: Any, *args: Any, **kwargs: Any) -> None:
