@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hf_tune.adapter.attach import count_parameters
+from hf_tune.adapter.attach import choose_batch_norm, count_parameters
+from hf_tune.adapter.batch_norm import find_batch_norms, synchronise_batch_norms
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
@@ -91,6 +92,10 @@ def build_trainer(
             check_total_batch(checkpoint, share_rows(arguments).rows_per_step, arguments.world_size)
     if checkpoint is not None:
         check_revision(recipe, loaded.revision)
+    if recipe.batch_norm == "synced":
+        with recipe.blame("training"):
+            model = synchronise_batch_norms(model, arguments.device.type)
+    notes += _describe_statistics(recipe, model, arguments)
     data = TrainingData(
         train=encoded["train"],
         validation=encoded["validation"],
@@ -174,6 +179,17 @@ def _check_device(arguments: Any, model: Any) -> None:
     if is_quantised(model) and place != arguments.device.type:
         problem = f"the base was quantised on {place}, and training is on {arguments.device.type}"
         raise InputError(problem, "leave `use_cpu` out, or hide the GPU: CUDA_VISIBLE_DEVICES=", at=("use_cpu",))
+
+
+def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str]:
+    """Return what to know of BatchNorm on several processes, each of which sees its own rows."""
+    choice = choose_batch_norm(recipe.batch_norm, recipe.peft)
+    if arguments.world_size == 1 or choice != "trained" or not find_batch_norms(model):
+        return []
+    rows = f"{arguments.train_batch_size} rows of each of {arguments.world_size} processes"
+    note = f"BatchNorm normalised by the {rows} by themselves; its running statistics are the means over them."
+    logger.warning(note)
+    return [note]
 
 
 def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:

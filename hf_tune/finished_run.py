@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_tune.adapter.attach import attach_adapter, count_parameters, name_method
+from hf_tune.adapter.attach import attach_adapter, choose_batch_norm, count_parameters, name_method
 from hf_tune.adapter.batch_norm import find_batch_norms
 from hf_tune.data.splits import Splits
 from hf_tune.finetuned import Finetuned
@@ -109,11 +109,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
     rows = {"train": len(splits.train), "validation": len(splits.validation)}
     rows |= {"test": len(splits.test)} if splits.test is not None else {}
     device = trainer.args.device
-    moves = (
-        (recipe.batch_norm or ("trained" if recipe.peft == "full" else "frozen"))
-        if _has_statistics(loaded)
-        else "none"
-    )
+    moves = choose_batch_norm(recipe.batch_norm, recipe.peft) if _has_statistics(loaded) else "none"
     return {
         "task": recipe.task,
         "pipeline_tag": trainer.task.pipeline_tag,

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+import yaml
 from transformers import TrainerCallback
 
 import hf_tune.proof
@@ -29,6 +30,7 @@ from hf_tune.training.trainer import FineTuneTrainer
 from hf_tune.training.training_data import TrainingData
 
 
+ROOT = Path(__file__).parents[1]
 ROWS = (7, 8, 9, 37)
 WORLDS = (1, 2, 3)
 TOTAL = 6
@@ -161,6 +163,25 @@ def stop_and_resume(folder: Path, world: int) -> Any:
     return words, finetune(recipe, "resume")
 
 
+def run_sharded(folder: Path, world: int) -> Any:
+    """Run a recipe with FSDP2 on gloo: accelerate shards over GPUs alone, and is told that the processes have some."""
+    from accelerate.state import PartialState
+    from accelerate.utils import DistributedType
+
+    found = {}
+    for method in ("full", "lora"):
+        overrides = [f"training.output_dir={folder / f'sharded-{method}-{world}'}", f"peft={method}"]
+        overrides += [f"training.per_device_train_batch_size={TOTAL // world}"]
+        if world > 1:
+            config = yaml.safe_load((ROOT / "accelerate_configs" / "fsdp2.yaml").read_text())["fsdp_config"]
+            os.environ.update({name.upper(): str(value) for name, value in config.items()}, ACCELERATE_USE_FSDP="true")
+            PartialState._prepare_backend = lambda *args, **kwargs: ("gloo", DistributedType.MULTI_GPU)
+            PartialState.set_device = lambda self: setattr(self, "device", torch.device("cpu"))
+            overrides += ["training.use_cpu=false"]
+        found[method] = finetune(load_recipe(folder / "recipe.yaml", overrides))
+    return found
+
+
 def fail_alone(folder: Path, world: int) -> Any:
     """Let one process meet a mistake that the others do not."""
     from hf_tune.training.processes import build_cpu_group
@@ -176,7 +197,7 @@ def fail_alone(folder: Path, world: int) -> Any:
 
 
 CELLS: dict[str, Callable[[Path, int], Any]] = {
-    each.__name__: each for each in (train_all, train_batch_norm, run_recipe, stop_and_resume, fail_alone)
+    each.__name__: each for each in (train_all, train_batch_norm, run_recipe, stop_and_resume, run_sharded, fail_alone)
 }
 
 

@@ -15,7 +15,8 @@ from hf_tune.task import LoadedModel
 
 Method: TypeAlias = str | Mapping[str, Any]
 """One word of `WORDS`, or the fields of a PEFT config with its `peft_type`."""
-BatchNorm: TypeAlias = Literal["frozen", "trained"]
+BatchNorm: TypeAlias = Literal["frozen", "trained", "synced"]
+"""Running statistics stay, move, or move and are those of the rows of all processes together."""
 
 
 def attach_adapter(loaded: LoadedModel, method: Method, batch_norm: BatchNorm | None, task_type: str | None) -> Any:
@@ -28,7 +29,7 @@ def attach_adapter(loaded: LoadedModel, method: Method, batch_norm: BatchNorm | 
     if method != "full" and not loaded.pretrained:
         problem = f"{name_method(method)} keeps the base as it is, and with `pretrained: false` that base is random"
         raise InputError(problem, "write `peft: full`, or start from a checkpoint")
-    choice = batch_norm or ("trained" if method == "full" else "frozen")
+    choice = choose_batch_norm(batch_norm, method)
     if method == "probe":
         _train_only(model, loaded, choice)
     elif method != "full":
@@ -39,6 +40,11 @@ def attach_adapter(loaded: LoadedModel, method: Method, batch_norm: BatchNorm | 
         if parameter.requires_grad and parameter.dtype in (torch.float16, torch.bfloat16) and method != "full":
             parameter.data = parameter.data.float()
     return model
+
+
+def choose_batch_norm(batch_norm: BatchNorm | None, method: Method) -> BatchNorm:
+    """Return what happens to running statistics: what was asked for, else trained for `full` and frozen elsewhere."""
+    return batch_norm or ("trained" if method == "full" else "frozen")
 
 
 def name_method(method: Method) -> str:
@@ -56,7 +62,7 @@ def count_parameters(model: Any) -> tuple[int, int]:
 
 
 def _train_only(model: Any, loaded: LoadedModel, choice: BatchNorm) -> None:
-    kept = set(loaded.new_layers) | (set(find_batch_norms(model)) if choice == "trained" else set())
+    kept = set(loaded.new_layers) | (set(find_batch_norms(model)) if choice != "frozen" else set())
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name.rpartition(".")[0] in kept
 
@@ -79,7 +85,7 @@ def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_ty
     if "init_lora_weights" in block and next(loaded.model.parameters()).is_meta:
         block["init_lora_weights"] = True  # an outline has no weights to start from
     whole = _save_whole(loaded, block.pop("modules_to_save", None) or (), task_type)
-    if choice == "trained":
+    if choice != "frozen":
         whole |= set(find_batch_norms(loaded.model))  # copied with their statistics into the adapter's file
     _fill_prompt(block, config_class, loaded.model)
     try:

@@ -1,9 +1,11 @@
-"""Keep the running statistics of BatchNorm where they are while the rest trains."""
+"""Running statistics of BatchNorm: kept where they are while the rest trains, or taken over all processes."""
 
 import types
 from typing import Any
 
 from torch.nn.modules.batchnorm import _NormBase
+
+from hf_tune.input_error import InputError
 
 
 def find_batch_norms(model: Any) -> list[str]:
@@ -22,6 +24,19 @@ def freeze_batch_norms(model: Any) -> None:
         if isinstance(layer, _NormBase) and layer.track_running_stats:
             layer.eval()
             layer.__dict__["train"] = types.MethodType(_stay, layer)  # in place of the method of the class
+
+
+def synchronise_batch_norms(model: Any, device_type: str) -> Any:
+    """Return the model with layers that normalise by the rows of all processes together.
+
+    Raises `InputError` away from CUDA, where torch 2.15 has no such layer.
+    """
+    from timm.layers import convert_sync_batchnorm  # torch's own loses the activation in timm's layers
+
+    if device_type != "cuda":
+        problem = f"SyncBatchNorm works on CUDA devices alone, and this run is on {device_type}"
+        raise InputError(problem, "write `batch_norm: trained`", at=("batch_norm",))
+    return convert_sync_batchnorm(model)
 
 
 def _stay(layer: Any, mode: bool = True) -> Any:

@@ -168,8 +168,8 @@ def _check_peft(peft: Any, report: Report) -> None:
 
 
 def _check_batch_norm(value: Any, report: Report) -> None:
-    if value not in (None, "frozen", "trained"):
-        report.add(("batch_norm",), f"expected frozen or trained, got {value!r}")
+    if value not in (None, "frozen", "trained", "synced"):
+        report.add(("batch_norm",), f"expected frozen, trained or synced, got {value!r}")
 
 
 def _check_training(values: Mapping[str, Any], report: Report) -> dict[str, Any]:

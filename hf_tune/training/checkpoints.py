@@ -7,11 +7,13 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_tune.input_error import InputError
+from hf_tune.training.batch_sampler import share_rows
+from hf_tune.training.processes import wait_for_all
 
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,26 @@ SEAL = "whole.json"
 """Written last: the size in bytes of every file of the checkpoint, and what a resumed run has to know."""
 UNFINISHED = "unfinished"
 """The folder inside a run's in which checkpoints are written."""
+
+
+def write_checkpoint(trainer: Any, write: Callable[[], None]) -> None:
+    """Let `write` put the files of a checkpoint aside, on every process its part; then the first process seals it."""
+    folder, is_first = Path(trainer.args.output_dir), trainer.args.should_save
+    unfinished = name_checkpoint(folder / UNFINISHED, trainer.state.global_step)
+    if is_first:
+        shutil.rmtree(unfinished.parent, ignore_errors=True)
+    wait_for_all(trainer.cpu_group)
+    trainer.writes_aside = True
+    write()
+    trainer.writes_aside = False
+    trainer.state.best_model_checkpoint = name_best(folder, trainer.state)
+    wait_for_all(trainer.cpu_group)
+    if is_first:
+        trainer.state.save_to_json(str(unfinished / "trainer_state.json"))
+        share = share_rows(trainer.args)
+        close_checkpoint(unfinished, {"processes": share.processes, "rows_per_step": share.rows_per_step})
+        rotate_checkpoints(folder, trainer.args.save_total_limit, trainer.state.best_model_checkpoint)
+    wait_for_all(trainer.cpu_group)
 
 
 def name_checkpoint(folder: Path, step: int) -> Path:

@@ -1,7 +1,6 @@
 """The one Trainer subclass: the task's own loss, per-row evaluation, keyed randomness, checkpoints that are whole."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,19 +22,12 @@ from hf_tune.training.batch_sampler import (
     put_in_order,
     share_rows,
 )
-from hf_tune.training.checkpoints import UNFINISHED, close_checkpoint, name_best, name_checkpoint, rotate_checkpoints
+from hf_tune.training.checkpoints import UNFINISHED, name_best, write_checkpoint
 from hf_tune.training.failures import explain_failure, explain_loss, say_how_to_go_on
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.objective import Objective, group_parameters
-from hf_tune.training.processes import (
-    add_up,
-    average_statistics,
-    build_cpu_group,
-    gather_parts,
-    settle_buckets,
-    wait_for_all,
-)
+from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, settle_buckets
 from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
@@ -245,25 +237,9 @@ class FineTuneTrainer(Trainer):
             raise RunStopped(f"stopped after step {step}", say_how_to_go_on(Path(self.args.output_dir)))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint whole or not at all: every process writes its part aside, the first one seals it."""
         broken = add_up([count_broken(self.model)], self.cpu_group)[0]
         self._check_loss(self.state.global_step if broken else None)
-        folder = Path(self.args.output_dir)
-        unfinished = name_checkpoint(folder / UNFINISHED, self.state.global_step)
-        if self.args.should_save:
-            shutil.rmtree(unfinished.parent, ignore_errors=True)
-        wait_for_all(self.cpu_group)
-        self.writes_aside = True
-        super()._save_checkpoint(model, trial)
-        self.writes_aside = False
-        wait_for_all(self.cpu_group)
-        self.state.best_model_checkpoint = name_best(Path(self.args.output_dir), self.state)
-        if self.args.should_save:
-            self.state.save_to_json(str(unfinished / "trainer_state.json"))
-            share = share_rows(self.args)
-            close_checkpoint(unfinished, {"processes": share.processes, "rows_per_step": share.rows_per_step})
-            rotate_checkpoints(folder, self.args.save_total_limit, self.state.best_model_checkpoint)
-        wait_for_all(self.cpu_group)
+        write_checkpoint(self, lambda: super(FineTuneTrainer, self)._save_checkpoint(model, trial))
 
     def _check_loss(self, step: int | None) -> None:
         """Raise `RunStopped` where a step is given: the first whose loss, or whose weights, were not finite."""

@@ -59,7 +59,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     folder = tmp_path_factory.mktemp("recipes")
     (folder / "tiny_pictures.py").write_text(tiny_loader)
     (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
-    return run_cells(folder, "run_recipe", "stop_and_resume")
+    return run_cells(folder, "run_recipe", "stop_and_resume", "run_sharded")
 
 
 RECIPE = """\
@@ -154,6 +154,21 @@ def test_a_signal_to_one_process_stops_all_and_the_resumed_run_ends_with_the_sam
         for name in ("recipe", "stopped")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@several
+@pytest.mark.parametrize(("method", "file"), [("full", "model"), ("lora", "adapter_model")])
+def test_a_network_cut_over_processes_ends_as_one_that_is_whole(
+    method: str, file: str, world: int, recipes: Runs
+) -> None:
+    """FSDP2 with what accelerate_configs/fsdp2.yaml says: training, best checkpoint, weights put together, proof."""
+    weights, expected = (
+        safetensors.torch.load_file(recipes.folder / f"sharded-{method}-{each}" / f"{file}.safetensors")
+        for each in (world, 1)
+    )
+    assert weights.keys() == expected.keys()
+    assert all(torch.allclose(weights[name], expected[name], atol=1e-5) for name in expected)
+    assert recipes.read("run_sharded", world)[method]["proof"]["passed"]
 
 
 def test_a_launcher_that_was_asked_for_several_and_started_one_is_noticed() -> None:
