@@ -23,15 +23,12 @@ def choose_blocks(trainer: Any) -> None:
 
 
 def _find_blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Yield the outermost modules that stand in a row of at least two of one class: the layers of a network."""
-    children = list(module.children())
-    if isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)):
-        kinds = [type(child) for child in children]
-        blocks = [each for each in children if kinds.count(type(each)) > 1 and not _is_torchs_own(each)]
-        yield from blocks
-        children = [each for each in children if each not in blocks]
-    for child in children:
-        yield from _find_blocks(child)
+    """Yield the outermost modules that stand in a list or a sequence: the layers of a network."""
+    for child in module.children():
+        if isinstance(module, (torch.nn.ModuleList, torch.nn.Sequential)) and not _is_torchs_own(child):
+            yield child
+        else:
+            yield from _find_blocks(child)
 
 
 def _is_torchs_own(module: torch.nn.Module) -> bool:

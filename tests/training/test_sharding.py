@@ -13,7 +13,7 @@ from hf_tune.training.sharding import choose_blocks, is_sharded
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
 NETWORKS = {
-    "BasicBlock": lambda: timm.create_model("test_resnet"),
+    "BasicBlock, Bottleneck": lambda: timm.create_model("test_resnet"),
     "Block": lambda: timm.create_model("test_vit"),
     "BertLayer": lambda: transformers.BertModel(transformers.BertConfig(**SMALL)),
     "ViTLayer": lambda: transformers.ViTModel(transformers.ViTConfig(**SMALL)),
@@ -31,7 +31,7 @@ def build_trainer(model: Any, plugin: Any) -> Any:
 def test_the_layers_of_a_network_are_cut(block: str) -> None:
     plugin = SimpleNamespace(transformer_cls_names_to_wrap=None)
     choose_blocks(build_trainer(NETWORKS[block](), plugin))
-    assert plugin.transformer_cls_names_to_wrap == [block]
+    assert plugin.transformer_cls_names_to_wrap == block.split(", ")
 
 
 def test_what_the_config_names_stays_and_without_fsdp_nothing_is_cut() -> None:

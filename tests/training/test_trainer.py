@@ -81,8 +81,8 @@ def build(folder: Path, rows: int = 16, model: torch.nn.Module | None = None, **
     return FineTuneTrainer(TASK, model or Plain(), PROCESSOR, arguments, data)
 
 
-def build_text_trainer(file: Path, overrides: tuple[str, ...] = ()) -> FineTuneTrainer:
-    """Return the Trainer of a text recipe."""
+def build_recipe_trainer(file: Path, overrides: tuple[str, ...] = ()) -> FineTuneTrainer:
+    """Return the Trainer of a recipe."""
     recipe = load_recipe(file, overrides)
     task = get_task(recipe.task)
     splits = load_splits(recipe.data, task)
@@ -224,7 +224,7 @@ def test_kept_rows_are_in_the_order_of_the_data_although_the_longest_are_read_fi
 ) -> None:
     """TRAPS T3: with `group_by_length` transformers 5.23 reorders prediction and does not put the rows back."""
     file = write_text_recipe(replace=(("tiny_texts:load", "tiny_texts:load\n    kind: number"),))
-    trainer = build_text_trainer(file, (f"training.per_device_eval_batch_size={batch}",))
+    trainer = build_recipe_trainer(file, (f"training.per_device_eval_batch_size={batch}",))
     assert trainer.args.train_sampling_strategy == "group_by_length"
     rows = trainer.data.test
     with torch.no_grad():  # a head at which rows differ
@@ -248,7 +248,7 @@ def test_kept_rows_are_in_the_order_of_the_data_although_the_longest_are_read_fi
 def test_training_batches_hold_rows_of_one_length_and_evaluation_starts_with_the_longest(
     write_text_recipe: Callable[..., Path],
 ) -> None:
-    trainer = build_text_trainer(write_text_recipe())
+    trainer = build_recipe_trainer(write_text_recipe())
     lengths = trainer.data.train.lengths
     seen = [sorted(lengths[part["row"].numpy()].tolist()) for part in trainer.get_train_dataloader()]
     assert sorted(length for part in seen for length in part) == sorted(lengths.tolist())
@@ -267,7 +267,7 @@ def test_the_rates_of_the_parts_reach_the_optimiser_and_the_schedule(write_text_
         "training.lr_scheduler_type=linear",
         "training.max_steps=4",
     )
-    trainer = build_text_trainer(write_text_recipe(), overrides)
+    trainer = build_recipe_trainer(write_text_recipe(), overrides)
     trainer.create_optimizer_and_scheduler(4)
     rates = {}
     for group in trainer.optimizer.param_groups:
@@ -324,7 +324,7 @@ def test_the_best_prompt_is_what_the_model_holds_at_the_end(
         "training.num_train_epochs=4",
         "training.save_total_limit=4",
     )
-    trainer = build_text_trainer(write_text_recipe(), overrides)
+    trainer = build_recipe_trainer(write_text_recipe(), overrides)
     trainer.add_callback(Ruin())
     trainer.train()
     losses = {entry["step"]: entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry}
@@ -392,3 +392,19 @@ def test_of_a_run_that_is_restored_the_best_checkpoint_is_taken(tmp_path: Path) 
     again = build(tmp_path, **settings)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     assert all(torch.equal(weights[name], value) for name, value in again.model.state_dict().items())
+
+
+@pytest.mark.parametrize("options", [{}, {"dataloader_persistent_workers": True}])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_no_bit(options: dict, workers: int, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    """TRAPS T17: the Trainer's own sampler and generators give other bits; here indices carry the epoch."""
+    augment = ("preprocess:\n", "preprocess:\n  augment: [random_crop, horizontal_flip, rotation]\n")
+    file = write_recipe(replace=(augment, ("pretrained: false", "pretrained: false\n  model_args: {drop_rate: 0.3}")))
+    weights = []
+    for given in ({}, {"dataloader_num_workers": workers, **options}):
+        torch.manual_seed(0)
+        overrides = [f"training.{name}={str(value).lower()}" for name, value in given.items()]
+        trainer = build_recipe_trainer(file, (*overrides, "training.num_train_epochs=2", "training.save_strategy=no"))
+        trainer.train()
+        weights.append(trainer.model.state_dict())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
