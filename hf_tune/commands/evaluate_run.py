@@ -4,6 +4,7 @@ hf-tune evaluate RUN [--split test]
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.results.record import as_json, format_table
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("evaluate runs in one process", "start it without a launcher")
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size} is out of range", "it must be at least 1")
     quieten_bars()
