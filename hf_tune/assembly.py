@@ -32,6 +32,7 @@ from hf_tune.training.run_folder import (
     check_folder,
     clear_folder,
     estimate_disk_bytes,
+    say_disk,
 )
 from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
 from hf_tune.training.trainer import FineTuneTrainer
@@ -77,10 +78,8 @@ def build_trainer(
     for note in notes:
         logger.warning(note)
     _check_metric(recipe, task, splits)
-    trainable, total = count_parameters(model)
     with recipe.blame("training"):
-        limit = recipe.training.get("save_total_limit") or 1
-        check_disk(recipe.output_dir, estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit))
+        check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         arguments = build_arguments(recipe.training)
         _check_network(arguments, loaded.model)
         _check_device(arguments, model)
@@ -139,7 +138,13 @@ def hold_run(
                 if checkpoint is not None:
                     settle_checkpoints(folder, checkpoint)
                 save_recipe(recipe, folder, loaded)
+                say_disk(folder, _estimate_disk(recipe, trainer.model))
         yield None if checkpoint is None else str(folder / checkpoint.name)
+
+
+def _estimate_disk(recipe: Recipe, model: Any) -> int:
+    limit = recipe.training.get("save_total_limit") or 1
+    return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
 
 
 def _check_network(arguments: Any, model: Any) -> None:

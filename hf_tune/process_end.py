@@ -21,7 +21,7 @@ def start_logging() -> None:
 def end_run(error: Exception | None = None) -> int:
     """Say what ended the run and return the exit code: 0 done, 2 the input is wrong, 1 it was stopped."""
     rank = _get_rank()
-    if error is not None:
+    if error is not None and str(error):
         if rank:
             time.sleep(SECONDS)
         print(f"process {rank}: {error}" if rank else error, file=sys.stderr, flush=True)

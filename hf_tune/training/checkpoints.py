@@ -174,6 +174,7 @@ def _take_out(checkpoint: Path) -> Path:
     if placed.exists():
         _delete(placed)
     os.replace(checkpoint, placed)
+    shutil.rmtree(checkpoint.parent)
     _sync(placed.parent)
     return placed
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -82,6 +83,11 @@ def check_disk(folder: Path, needed_bytes: int) -> None:
     if free < needed_bytes:
         problem = f"the run writes about {needed_bytes / 2**20:.0f} MiB and the disk has {free / 2**20:.0f} MiB left"
         raise InputError(problem, "free some, lower `save_total_limit`, or give another folder", at=("output_dir",))
+
+
+def say_disk(folder: Path, bytes_at_most: int) -> None:
+    """Tell a person how much a run may write."""
+    print(f"{folder} will hold at most about {bytes_at_most / 2**20:,.0f} MiB", file=sys.stderr, flush=True)
 
 
 def estimate_disk_bytes(trainable: int, total: int, full: bool, save_total_limit: int) -> int:

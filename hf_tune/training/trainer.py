@@ -233,6 +233,8 @@ class FineTuneTrainer(Trainer):
         if self.must_stop:
             if not saves:
                 self._save_checkpoint(model, None)
+            if not self.is_world_process_zero():
+                raise RunStopped("")  # the first process says it for all
             step = self.state.global_step
             raise RunStopped(f"stopped after step {step}", say_how_to_go_on(Path(self.args.output_dir)))
 
