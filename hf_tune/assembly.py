@@ -1,10 +1,12 @@
 """Put the checked parts of a recipe together: the Trainer of a run, ready to start."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_tune.adapter.attach import count_parameters
+from hf_tune.adapter.batch_norm import has_moving_statistics
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
@@ -67,7 +69,7 @@ def build_trainer(
         limit = recipe.training.get("save_total_limit") or 1
         check_disk(recipe.output_dir, estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit))
         arguments = build_arguments(recipe.training)
-        _check_network(arguments, loaded.model)
+        check_network(recipe.training, loaded.model)
         _check_device(arguments, model)
         plan = plan_steps(arguments, len(splits.train))
         check_evaluation(arguments, plan)
@@ -107,12 +109,23 @@ def clear_old_run(trainer: FineTuneTrainer, folder: Path, mode: FolderMode) -> N
     trainer.accelerator.wait_for_everyone()
 
 
-def _check_network(arguments: Any, model: Any) -> None:
-    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written."""
-    if arguments.activation_checkpointing and not model.supports_gradient_checkpointing:
+def check_network(training: Mapping[str, Any], model: Any) -> None:
+    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written.
+
+    `model` is the network inside an adapter, after the adapter was attached.
+    """
+    if not training.get("activation_checkpointing"):
+        return
+    if not model.supports_gradient_checkpointing:
         problem = f"{type(model).__name__} does not support activation checkpointing"
         hint = "leave it out; a smaller per_device_train_batch_size with gradient_accumulation_steps saves memory too"
         raise InputError(problem, hint, at=("activation_checkpointing",))
+    if has_moving_statistics(model):
+        problem = "BatchNorm's statistics would move twice a step: once more when activations are computed again"
+        raise InputError(problem, "write `batch_norm: frozen`, or leave it out", at=("activation_checkpointing",))
+    if training.get("activation_checkpointing_kwargs") and model.config.model_type == "timm_wrapper":
+        at = ("activation_checkpointing_kwargs",)
+        raise InputError("timm's networks take no options of activation checkpointing", "leave it out", at=at)
 
 
 def _check_forward(trainer: FineTuneTrainer) -> None:

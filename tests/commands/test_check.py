@@ -95,3 +95,10 @@ def test_a_problem_goes_to_stderr_and_gives_2(
     assert main([str(write_recipe()), override]) == 2
     told = capsys.readouterr()
     assert words in told.err and told.out == ""
+
+
+def test_what_the_network_cannot_do_is_told(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), "training.activation_checkpointing=true"]) == 2
+    assert "training.activation_checkpointing: BatchNorm's statistics would move twice" in capsys.readouterr().err
