@@ -75,6 +75,8 @@ _TRAINING_REFUSED = MappingProxyType(
         "resume_from_checkpoint": "give `--resume` on the command line",
         "push_to_hub": "a push inside the training loop can lose the run; save first, then push",
         "local_rank": "the launcher sets it; leave it out",
+        "fp16_full_eval": "it rounds the weights off before they are saved; write `fp16: true`",
+        "bf16_full_eval": "it rounds the weights off before they are saved; write `bf16: true`",
         "dataloader_drop_last": "it would drop rows of the evaluation too; leave it out",
         "do_train": _UNUSED,
         "do_eval": _UNUSED,
