@@ -193,6 +193,38 @@ def a_prefix_needs_all_activations(values: Values, task: Task) -> Broken:
         yield ("training", "activation_checkpointing"), problem, "leave it out; a prefix needs little memory"
 
 
+def activations_are_computed_again_as_they_were(values: Values, task: Task) -> Broken:
+    """Yield options of checkpointing that are read by nothing, or change or lose gradients; seen with torch 2.15.
+
+    `use_reentrant: true` gives none to adapters in a picture model, `preserve_rng_state: false` gives wrong ones under
+    dropout; both in silence. The rest change nothing, or fail in the first step.
+    """
+    training, key = values.get("training") or {}, "activation_checkpointing_kwargs"
+    options = training.get(key)
+    if options is None:
+        return
+    if not training.get("activation_checkpointing"):
+        yield ("training", key), "nothing reads it", "write `activation_checkpointing: true`, or leave it out"
+    if not isinstance(options, Mapping):
+        yield ("training", key), f"{options!r} is no block", "write `{every_n_layers: 2}`"
+        return
+    every = options.get("every_n_layers", 1)
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        yield ("training", key, "every_n_layers"), f"{every!r} is out of range", "it must be a whole number from 1 on"
+    for name, value in options.items():
+        if name not in ("every_n_layers", "offload") and (name, value) != ("use_reentrant", False):
+            problem = f"with `{name}: {str(value).lower()}` gradients may be lost or wrong"
+            yield ("training", key, name), problem, "it takes `every_n_layers` and `offload`"
+
+
+def a_backend_compiles(values: Values, task: Task) -> Broken:
+    """Yield a backend or mode beside `torch_compile: false`: transformers 5.23 compiles all the same."""
+    training = values.get("training") or {}
+    for name in ("torch_compile_backend", "torch_compile_mode"):
+        if training.get("torch_compile") is False and training.get(name) is not None:
+            yield ("training", name), "it compiles, and `torch_compile` is false", "leave one of the two out"
+
+
 def a_projected_prefix_has_no_best_checkpoint(values: Values, task: Task) -> Broken:
     """Yield a projection or P-tuning with best-model selection: checkpoints hold its result and not its weights.
 
@@ -251,6 +283,8 @@ RULES = (
     roles_are_those_of_the_task,
     prompts_need_a_text_model,
     a_prefix_needs_all_activations,
+    activations_are_computed_again_as_they_were,
+    a_backend_compiles,
     a_projected_prefix_has_no_best_checkpoint,
     rows_are_grouped_by_length_where_lengths_differ,
     rates_of_layers_need_such_layers,
