@@ -128,7 +128,14 @@ BROKEN = [
         "model.dtype",
         "write `training.fp16: true`",
     ),
-    ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
+    ({"peft": "full", "model": {"dtype": "bfloat16"}}, "model.dtype", "`training.bf16: true` computes in it"),
+    (
+        {"peft": "full", "model": {"dtype": "bfloat16"}, "training": {"bf16": True}},
+        "model.dtype",
+        "rounded off to bfloat16, and small steps to none",
+    ),
+    ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "rounded off to float16"),
+    ({"peft": "bottleneck", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
 ]
 
 BROKEN_WITH_TEXT = [
@@ -151,7 +158,6 @@ BROKEN_WITH_TEXT = [
 
 KEPT: list[dict[str, Any]] = [
     {},
-    {"peft": "full", "model": {"dtype": "bfloat16"}},
     {"peft": "lora", "model": {"dtype": "bfloat16"}, "training": {"bf16": True}},
     {"training": None, "model": None, "data": None, "early_stopping": None, "peft": None},
     {"early_stopping": {"metric": "loss"}, "training": {"eval_strategy": "steps"}},
