@@ -292,7 +292,6 @@ SLOW = (
     *_list_cells(("torch_compile_backend: aot_eager",), ("prompt_tuning", "p_tuning"), ("bert",)),
     *_list_cells(("activation_checkpointing, torch_compile", "bf16, torch_compile"), ("bottleneck",), ("vit",)),
     *_list_cells(("torch_compile",), ("lora",), ("bert", "timm")),
-    *_list_cells(("torch_compile",), ("full",), ("vit",)),
 )
 
 
