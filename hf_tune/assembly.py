@@ -2,12 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_tune.adapter.attach import choose_batch_norm, count_parameters
-from hf_tune.adapter.batch_norm import find_batch_norms, synchronise_batch_norms
+from hf_tune.adapter.attach import count_parameters
+from hf_tune.adapter.batch_norm import has_moving_statistics, synchronise_batch_norms
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
 from hf_tune.data.splits import Splits
@@ -81,7 +81,7 @@ def build_trainer(
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         arguments = build_arguments(recipe.training)
-        _check_network(arguments, loaded.model)
+        check_network(recipe.training, loaded.model)
         _check_device(arguments, model)
         plan = plan_steps(arguments, len(splits.train))
         check_evaluation(arguments, plan)
@@ -147,12 +147,23 @@ def _estimate_disk(recipe: Recipe, model: Any) -> int:
     return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
 
 
-def _check_network(arguments: Any, model: Any) -> None:
-    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written."""
-    if arguments.activation_checkpointing and not model.supports_gradient_checkpointing:
+def check_network(training: Mapping[str, Any], model: Any) -> None:
+    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written.
+
+    `model` is the network inside an adapter, after the adapter was attached.
+    """
+    if not training.get("activation_checkpointing"):
+        return
+    if not model.supports_gradient_checkpointing:
         problem = f"{type(model).__name__} does not support activation checkpointing"
         hint = "leave it out; a smaller per_device_train_batch_size with gradient_accumulation_steps saves memory too"
         raise InputError(problem, hint, at=("activation_checkpointing",))
+    if has_moving_statistics(model):
+        problem = "BatchNorm's statistics would move twice a step: once more when activations are computed again"
+        raise InputError(problem, "write `batch_norm: frozen`, or leave it out", at=("activation_checkpointing",))
+    if training.get("activation_checkpointing_kwargs") and model.config.model_type == "timm_wrapper":
+        at = ("activation_checkpointing_kwargs",)
+        raise InputError("timm's networks take no options of activation checkpointing", "leave it out", at=at)
 
 
 def _check_forward(trainer: FineTuneTrainer) -> None:
@@ -188,8 +199,7 @@ def _check_device(arguments: Any, model: Any) -> None:
 
 def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str]:
     """Return what to know of BatchNorm on several processes, each of which sees its own rows."""
-    choice = choose_batch_norm(recipe.batch_norm, recipe.peft)
-    if arguments.world_size == 1 or choice != "trained" or not find_batch_norms(model):
+    if arguments.world_size == 1 or recipe.batch_norm == "synced" or not has_moving_statistics(model):
         return []
     rows = f"{arguments.train_batch_size} rows of each of {arguments.world_size} processes"
     note = f"BatchNorm normalised by the {rows} by themselves; its running statistics are the means over them."

@@ -149,7 +149,26 @@ def test_a_network_without_activation_checkpointing_is_told_with_nothing_written
 
 
 def test_a_network_with_activation_checkpointing_may_use_it(build: Callable[..., FineTuneTrainer]) -> None:
-    assert build(("training.activation_checkpointing=true",)).args.activation_checkpointing
+    assert build(("training.activation_checkpointing=true", "batch_norm=frozen")).args.activation_checkpointing
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ((), r"activation_checkpointing: BatchNorm's statistics would move twice a step: .* `batch_norm: frozen`"),
+        (
+            ("batch_norm=frozen", "training.activation_checkpointing_kwargs={every_n_layers: 2}"),
+            "activation_checkpointing_kwargs: timm's networks take no options of activation checkpointing",
+        ),
+    ],
+)
+def test_checkpointing_that_changes_the_run_or_ignores_its_options_is_told(
+    overrides: tuple[str, ...], words: str, build: Callable[..., FineTuneTrainer], tmp_path: Path
+) -> None:
+    """Found: a ResNet was saved with other statistics than without checkpointing, and its options were not read."""
+    with pytest.raises(RecipeError, match=rf"training\.{words}"):
+        build(("training.activation_checkpointing=true", *overrides))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_checkpoint_beyond_the_steps_of_the_recipe_is_told(

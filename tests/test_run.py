@@ -81,7 +81,7 @@ def test_lora_with_trained_batch_norm_saves_the_statistics_that_moved(
     assert results["proof"]["passed"] and results["batch_norm"] == "trained"
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("method", ["bottleneck", "lora"])
 def test_a_half_precision_base_trains_and_reloads(
     method: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]
 ) -> None:

@@ -26,6 +26,12 @@ def freeze_batch_norms(model: Any) -> None:
             layer.__dict__["train"] = types.MethodType(_stay, layer)  # in place of the method of the class
 
 
+def has_moving_statistics(model: Any) -> bool:
+    """Return whether training moves the running statistics of a layer."""
+    layers = (model.get_submodule(name) for name in find_batch_norms(model))
+    return any("train" not in layer.__dict__ for layer in layers)
+
+
 def synchronise_batch_norms(model: Any, device_type: str) -> Any:
     """Return the model with layers that normalise by the rows of all processes together.
 

@@ -74,6 +74,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
+    from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.tasks import get_task
@@ -91,6 +92,8 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
         )
     with recipe.blame("peft"):
         model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
+    with recipe.blame("training"):
+        check_network(recipe.training, outline.model)
     kind = splits.problem_type.replace("_", " ")
     console.print(f"[bold]task[/] {recipe.task}, {kind}   [bold]method[/] {name_method(recipe.peft)}")
     console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")

@@ -132,12 +132,19 @@ def a_quantised_base_needs_an_adapter(values: Values, task: Task) -> Broken:
         yield ("model", "quantization_config"), "with `pretrained: false` there is nothing to quantise", "leave it out"
 
 
-def a_half_precision_base_needs_autocast(values: Values, task: Task) -> Broken:
-    """Yield a base in half precision whose new layers, in float32, would meet its outputs without autocast."""
+def a_half_precision_base_needs_an_adapter_and_autocast(values: Values, task: Task) -> Broken:
+    """Yield a base in half precision without an adapter, or whose adapter, in float32, would meet its outputs.
+
+    Of BERT in bfloat16 no LayerNorm weight had moved after 30 steps of AdamW at 2e-4: a step rounds to none. The head
+    of a probe trains in float32 and is rounded off when the model is loaded.
+    """
     model, training = values.get("model") or {}, values.get("training") or {}
     dtype = model.get("dtype")
     flag = {"bfloat16": "bf16", "float16": "fp16"}.get(str(dtype))
-    if flag and values.get("peft") != "full" and not training.get(flag):
+    if flag and values.get("peft") in ("full", "probe"):
+        problem = f"without an adapter what trains is rounded off to {dtype}, and small steps to none"
+        yield ("model", "dtype"), problem, f"leave it out; `training.{flag}: true` computes in it all the same"
+    elif flag and not training.get(flag):
         problem = f"what trains is float32, and cannot take the outputs of a {dtype} base as they are"
         yield ("model", "dtype"), problem, f"write `training.{flag}: true`, or leave `dtype` out"
 
@@ -193,6 +200,38 @@ def a_prefix_needs_all_activations(values: Values, task: Task) -> Broken:
         yield ("training", "activation_checkpointing"), problem, "leave it out; a prefix needs little memory"
 
 
+def activations_are_computed_again_as_they_were(values: Values, task: Task) -> Broken:
+    """Yield options of checkpointing that are read by nothing, or change or lose gradients; seen with torch 2.15.
+
+    `use_reentrant: true` gives none to adapters in a picture model, `preserve_rng_state: false` gives wrong ones under
+    dropout; both in silence. The rest change nothing, or fail in the first step.
+    """
+    training, key = values.get("training") or {}, "activation_checkpointing_kwargs"
+    options = training.get(key)
+    if options is None:
+        return
+    if not training.get("activation_checkpointing"):
+        yield ("training", key), "nothing reads it", "write `activation_checkpointing: true`, or leave it out"
+    if not isinstance(options, Mapping):
+        yield ("training", key), f"{options!r} is no block", "write `{every_n_layers: 2}`"
+        return
+    every = options.get("every_n_layers", 1)
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        yield ("training", key, "every_n_layers"), f"{every!r} is out of range", "it must be a whole number from 1 on"
+    for name, value in options.items():
+        if name not in ("every_n_layers", "offload") and (name, value) != ("use_reentrant", False):
+            problem = f"with `{name}: {str(value).lower()}` gradients may be lost or wrong"
+            yield ("training", key, name), problem, "it takes `every_n_layers` and `offload`"
+
+
+def a_backend_compiles(values: Values, task: Task) -> Broken:
+    """Yield a backend or mode beside `torch_compile: false`: transformers 5.23 compiles all the same."""
+    training = values.get("training") or {}
+    for name in ("torch_compile_backend", "torch_compile_mode"):
+        if training.get("torch_compile") is False and training.get(name) is not None:
+            yield ("training", name), "it compiles, and `torch_compile` is false", "leave one of the two out"
+
+
 def a_projected_prefix_has_no_best_checkpoint(values: Values, task: Task) -> Broken:
     """Yield a projection or P-tuning with best-model selection: checkpoints hold its result and not its weights.
 
@@ -245,12 +284,14 @@ RULES = (
     one_precision_only,
     an_adapter_needs_a_pretrained_base,
     a_quantised_base_needs_an_adapter,
-    a_half_precision_base_needs_autocast,
+    a_half_precision_base_needs_an_adapter_and_autocast,
     bitsandbytes_takes_4_or_8_bits,
     a_quantised_base_is_not_sharded,
     roles_are_those_of_the_task,
     prompts_need_a_text_model,
     a_prefix_needs_all_activations,
+    activations_are_computed_again_as_they_were,
+    a_backend_compiles,
     a_projected_prefix_has_no_best_checkpoint,
     rows_are_grouped_by_length_where_lengths_differ,
     rates_of_layers_need_such_layers,

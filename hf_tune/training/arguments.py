@@ -66,6 +66,7 @@ def build_arguments(resolved: Mapping[str, Any]) -> Any:
     _check_optimiser_options(arguments)
     _check_kernels(arguments)
     _check_schedule(arguments)
+    _check_compiler(arguments)
     return arguments
 
 
@@ -133,3 +134,20 @@ def _check_schedule(arguments: Any) -> None:
     except (ValueError, TypeError) as error:
         problem = f"this schedule cannot be built: {error}"
         raise InputError(problem, "give it under `lr_scheduler_kwargs:`", at=("lr_scheduler_type",)) from None
+
+
+def _check_compiler(arguments: Any) -> None:
+    """Raise where torch.compile does not work on this machine: it is tried on one addition, which takes seconds."""
+    import torch
+
+    if not arguments.torch_compile:
+        return
+    backend, mode = arguments.torch_compile_backend, arguments.torch_compile_mode
+    try:
+        compiled = torch.compile(lambda number: number + 1, backend=backend, mode=mode)
+        compiled(torch.zeros(2, device=arguments.device))
+    except (RuntimeError, ImportError) as error:
+        problem = f"torch.compile does not work here: {str(error).partition(chr(10))[0]}"
+        keys = {"Invalid backend": "torch_compile_backend", "Unrecognized mode": "torch_compile_mode"}
+        at = next((key for words, key in keys.items() if words in problem), "torch_compile")
+        raise InputError(problem, "the default backend needs a C++ compiler; or leave it out", at=(at,)) from None

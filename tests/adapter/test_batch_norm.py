@@ -6,7 +6,12 @@ import pytest
 import timm
 import torch
 
-from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms, synchronise_batch_norms
+from hf_tune.adapter.batch_norm import (
+    find_batch_norms,
+    freeze_batch_norms,
+    has_moving_statistics,
+    synchronise_batch_norms,
+)
 from hf_tune.input_error import InputError
 
 
@@ -39,3 +44,10 @@ def test_synchronised_layers_evaluate_as_before_under_the_same_names_and_are_ref
     assert find_batch_norms(synced) and list(synced.state_dict()) == names
     assert all("Sync" in type(synced.get_submodule(name)).__name__ for name in find_batch_norms(synced))
     assert torch.equal(synced(pictures), before)
+
+
+def test_statistics_move_until_they_are_frozen() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4)).eval()
+    assert has_moving_statistics(model)
+    freeze_batch_norms(model)
+    assert not has_moving_statistics(model) and not has_moving_statistics(model[0])

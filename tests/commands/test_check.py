@@ -164,3 +164,10 @@ def test_activations_that_cannot_be_counted_are_told(
     told = capsys.readouterr().out
     assert "for the model without its activations, beside the libraries" in told
     assert "- activations could not be counted and come on top" in told
+
+
+def test_what_the_network_cannot_do_is_told(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(write_recipe()), "training.activation_checkpointing=true"]) == 2
+    assert "training.activation_checkpointing: BatchNorm's statistics would move twice" in capsys.readouterr().err

@@ -38,6 +38,12 @@ def test_limits_of_training_stand_on_keys_that_transformers_has_or_had(kind: str
         assert not any(accepted.refused[name].startswith(("hf_tune", "the Trainer")) for name in unknown)
 
 
+@pytest.mark.parametrize("name", ["fp16_full_eval", "bf16_full_eval"])
+def test_an_evaluation_that_rounds_the_weights_off_is_refused(name: str) -> None:
+    """Found: the model was cast for the last evaluation and saved so; of an adapter the proof failed."""
+    assert "before they are saved" in accepted_by_training().refused[name]
+
+
 def test_a_successor_named_in_a_hint_is_a_key_that_is_accepted() -> None:
     accepted = accepted_by_training()
     hints = [hint for hint in accepted.refused.values() if hint.startswith("it is called")]

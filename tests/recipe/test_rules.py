@@ -18,6 +18,13 @@ TEXT_TASK: Any = SimpleNamespace(**{**vars(TASK), "peft_task_type": "SEQ_CLS", "
 
 QUANTISED = {"model": {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}}
 STEPS = {"eval_strategy": "steps", "save_strategy": "steps"}
+CHECKPOINTING_OPTIONS = "activation_checkpointing_kwargs"
+
+
+def checkpointing(options: Any) -> dict[str, Any]:
+    """Return a `training:` block with activation checkpointing and its options."""
+    return {"activation_checkpointing": True, CHECKPOINTING_OPTIONS: options}
+
 
 BROKEN = [
     ({"early_stopping": {"metric": "f1"}}, "early_stopping.metric", "reports: loss, accuracy, log_loss"),
@@ -90,13 +97,45 @@ BROKEN = [
     ),
     ({"peft": "lora", "objective": {"layer_decay": 0.9}}, "objective.layer_decay", "only `peft: full`"),
     ({"peft": "full", "objective": {"loraplus_lr_ratio": 16}}, "objective.loraplus_lr_ratio", "only LoRA"),
+    (
+        {"training": {CHECKPOINTING_OPTIONS: {"every_n_layers": 2}}},
+        f"training.{CHECKPOINTING_OPTIONS}",
+        "nothing reads",
+    ),
+    *(
+        ({"training": checkpointing(options)}, ".".join(("training", CHECKPOINTING_OPTIONS, *key)), words)
+        for options, key, words in (
+            ("every", (), "'every' is no block"),
+            ({"every_n_layers": 0}, ("every_n_layers",), "0 is out of range"),
+            ({"every_n_layers": True}, ("every_n_layers",), "True is out of range"),
+            (
+                {"offload": True, "use_reentrant": True},
+                ("use_reentrant",),
+                "`use_reentrant: true` gradients may be lost",
+            ),
+            ({"preserve_rng_state": False}, ("preserve_rng_state",), "`preserve_rng_state: false` gradients may be"),
+            ({"use_rentrant": False}, ("use_rentrant",), "it takes `every_n_layers` and `offload`"),
+        )
+    ),
+    (
+        {"training": {"torch_compile": False, "torch_compile_backend": "eager"}},
+        "training.torch_compile_backend",
+        "it compiles, and `torch_compile` is false",
+    ),
     ({"peft": "lora", "model": {"dtype": "bfloat16"}}, "model.dtype", "write `training.bf16: true`"),
     (
         {"peft": "lora", "model": {"dtype": "float16"}, "training": {"bf16": True}},
         "model.dtype",
         "write `training.fp16: true`",
     ),
-    ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
+    ({"peft": "full", "model": {"dtype": "bfloat16"}}, "model.dtype", "`training.bf16: true` computes in it"),
+    (
+        {"peft": "full", "model": {"dtype": "bfloat16"}, "training": {"bf16": True}},
+        "model.dtype",
+        "rounded off to bfloat16, and small steps to none",
+    ),
+    ({"peft": "probe", "model": {"dtype": "float16"}}, "model.dtype", "rounded off to float16"),
+    ({"peft": "bottleneck", "model": {"dtype": "float16"}}, "model.dtype", "outputs of a float16 base"),
 ]
 
 BROKEN_WITH_TEXT = [
@@ -119,7 +158,6 @@ BROKEN_WITH_TEXT = [
 
 KEPT: list[dict[str, Any]] = [
     {},
-    {"peft": "full", "model": {"dtype": "bfloat16"}},
     {"peft": "lora", "model": {"dtype": "bfloat16"}, "training": {"bf16": True}},
     {"training": None, "model": None, "data": None, "early_stopping": None, "peft": None},
     {"early_stopping": {"metric": "loss"}, "training": {"eval_strategy": "steps"}},
@@ -133,6 +171,9 @@ KEPT: list[dict[str, Any]] = [
     {"training": {"max_steps": 1, "report_to": ["none"]}},
     {"training": {"optim": "adam", "weight_decay": 0.0, "bf16": True, "fp16": False}},
     {"training": {"optim": "adamw_torch", "weight_decay": 0.1, "metric_for_best_model": "accuracy"}},
+    {"training": checkpointing({"every_n_layers": 2, "offload": True, "use_reentrant": False})},
+    {"training": {"torch_compile": True, "torch_compile_backend": "eager"}},
+    {"training": {"torch_compile_mode": "max-autotune"}},
     {"model": {"pretrained": False}, "peft": "full"},
     {"model": {"pretrained": True}, "peft": {"peft_type": "LORA"}},
     {"data": {"columns": {"image": "img", "label": "y"}}},

@@ -1,6 +1,7 @@
 """The `training:` block becomes TrainingArguments."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -102,3 +103,35 @@ def test_an_option_without_a_value_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'momentum' is no option; write `name=value") as caught:
         build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "optim": "sgd", "optim_args": "momentum"})
     assert caught.value.at == ("optim_args",)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("backend", "induktor", "Invalid backend: 'induktor'"), ("mode", "fast", "Unrecognized mode=fast")],
+)
+def test_a_backend_or_mode_that_torch_does_not_have_is_told(
+    option: str, value: str, words: str, tmp_path: Path
+) -> None:
+    """Found: noticed in the first step, after the folder was written."""
+    key = f"torch_compile_{option}"
+    with pytest.raises(InputError, match=f"torch.compile does not work here: {words}") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, key: value})
+    assert caught.value.at == (key,)
+
+
+def test_a_machine_without_a_compiler_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found: as above."""
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("InvalidCxxCompiler: No working C++ compiler found\n\nSet TORCHDYNAMO_VERBOSE=1")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    with pytest.raises(InputError, match=r"No working C\+\+ compiler found; the default backend needs") as caught:
+        build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "torch_compile": True})
+    assert caught.value.at == ("torch_compile",)
+    build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "torch_compile": False})
+
+
+def test_a_backend_that_works_passes(tmp_path: Path) -> None:
+    arguments = build_arguments({"output_dir": str(tmp_path), "use_cpu": True, "torch_compile_backend": "eager"})
+    assert arguments.torch_compile
