@@ -32,7 +32,7 @@ BROKEN = [
     ("peft: full", "peft:\n  peft_type: LORA\n  task_type: SEQ_CLS", 17, "peft.task_type", "taken from `task:`"),
     ("peft: full", "peft:\n  peft_type: PREFIX_TUNING", 16, "peft.peft_type", "works on text models only"),
     ("peft: full", "peft: lora", 15, "peft", "that base is random"),
-    ("peft: full", "peft: full\nbatch_norm: forzen", 16, "batch_norm", "expected frozen or trained"),
+    ("peft: full", "peft: full\nbatch_norm: forzen", 16, "batch_norm", "expected frozen, trained or synced"),
     ("peft: full", "peft: full\nearly_stopping: 3", 16, "early_stopping", "expected a block of keys"),
     (
         "peft: full",
