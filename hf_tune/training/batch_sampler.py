@@ -1,19 +1,17 @@
-"""Which rows each process takes in which batch, and the rows put together again; every index carries the epoch.
+"""Which rows each process takes in which batch: a permutation per (seed, epoch), with the epoch in every index.
 
 One process and several with the same total batch see the same rows in the same steps: every row once, the last step of
 an epoch with fewer. accelerate 1.15 repeats rows there instead, which moved a gradient by a fifth.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
-
-from hf_tune.task import Kept
 
 
 CHUNK_STEPS = 50
@@ -152,15 +150,3 @@ def build_loader(rows: Any, sampler: Sampler[list[int]], collate: Callable[..., 
         prefetch_factor=arguments.dataloader_prefetch_factor,
         multiprocessing_context=arguments.dataloader_multiprocessing_context,
     )
-
-
-def put_in_order(parts: Sequence[Kept], num_rows: int) -> Kept:
-    """Return what was kept of the rows of all batches and processes, in data-set order.
-
-    Raises `RuntimeError` where a row is missing or there twice.
-    """
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    order = np.argsort(joined["row"], kind="stable")
-    if not np.array_equal(joined["row"][order], np.arange(num_rows)):
-        raise RuntimeError(f"an evaluation of {num_rows} rows gave {len(order)}, not each of them once")
-    return {name: values[order] for name, values in joined.items()}

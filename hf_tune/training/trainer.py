@@ -19,13 +19,13 @@ from hf_tune.training.batch_sampler import (
     EvaluationSampler,
     TrainingSampler,
     build_loader,
-    put_in_order,
     share_rows,
 )
 from hf_tune.training.checkpoints import UNFINISHED, name_best, write_checkpoint
 from hf_tune.training.failures import explain_failure, explain_loss, say_how_to_go_on
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
+from hf_tune.training.kept_rows import KeptRows, put_in_order
 from hf_tune.training.objective import Objective, group_parameters
 from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, settle_buckets
 from hf_tune.training.progress import JsonLog, Progress
@@ -115,12 +115,13 @@ class FineTuneTrainer(Trainer):
         Every process keeps its part and gets all of them; raises `RuntimeError` where a row is missing or there twice.
         """
         self.model.eval()
-        parts: list[Kept] = []
-        for batch in self.get_eval_dataloader(split):
+        loader = self.get_eval_dataloader(split)
+        rows = KeptRows(len(loader) * self.args.eval_batch_size)
+        for batch in loader:
             _, kept, _ = self.prediction_step(self.model, batch, prediction_loss_only=False)
             if int(batch["epoch"][0]) >= 0:
-                parts.append({name: value.cpu().numpy() for name, value in kept.items()})
-        return put_in_order([part for each in gather_parts(parts, self.cpu_group) for part in each], len(split))
+                rows.add(kept)
+        return put_in_order(gather_parts(rows.read(), self.cpu_group), len(split))
 
     def evaluation_loop(self, dataloader: Any, description: str, *args: Any, **kwargs: Any) -> EvalLoopOutput:
         """Return the scores of the rows of a loader, each row counted once whatever the processes and batches."""

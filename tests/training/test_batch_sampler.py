@@ -11,7 +11,6 @@ from hf_tune.training.batch_sampler import (
     Share,
     TrainingSampler,
     as_filler,
-    put_in_order,
 )
 
 
@@ -128,11 +127,3 @@ def test_processes_evaluate_every_row_once_in_as_many_batches_each(processes: in
     indices = [index for sampler in samplers for batch in sampler for index in batch]
     assert sorted(index for index in indices if index >= 0) == list(range(rows))
     assert sum(index < 0 for index in indices) < processes
-
-
-def test_parts_are_put_in_order_and_a_row_that_is_missing_or_twice_there_is_noticed() -> None:
-    one, two = {"row": np.asarray([2, 0]), "x": np.asarray([20, 0])}, {"row": np.asarray([1]), "x": np.asarray([10])}
-    assert put_in_order([one, two], 3)["x"].tolist() == [0, 10, 20]
-    for parts, rows in (([one], 3), ([one, two, two], 3), ([one, two], 2)):
-        with pytest.raises(RuntimeError, match="not each of them once"):
-            put_in_order(parts, rows)
