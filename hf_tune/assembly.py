@@ -136,7 +136,7 @@ def hold_run(
                 check_content(folder, mode)  # another run may have come and gone since it was looked at
                 clear_folder(folder, mode)
                 if checkpoint is not None:
-                    settle_checkpoints(folder, checkpoint)
+                    settle_checkpoints(folder, checkpoint, trainer.args.save_total_limit)
                 save_recipe(recipe, folder, loaded)
                 say_disk(folder, _estimate_disk(recipe, trainer.model))
         yield None if checkpoint is None else str(folder / checkpoint.name)

@@ -89,13 +89,15 @@ def find_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def settle_checkpoints(folder: Path, checkpoint: Path) -> Path:
-    """Delete what a killed run left half written or torn, and return the checkpoint under its name."""
+def settle_checkpoints(folder: Path, checkpoint: Path, limit: int | None) -> Path:
+    """Delete what a killed run left half written, torn or not yet rotated; return the checkpoint under its name."""
     checkpoint = _take_out(checkpoint)
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     for path in list(_list(folder)):
         if _read_step(path) > _read_step(checkpoint) or _find_fault(path):
             _delete(path)
+    step = read_state(checkpoint).get("best_global_step")
+    rotate_checkpoints(folder, limit, str(name_checkpoint(folder, step)) if step else None)
     return checkpoint
 
 

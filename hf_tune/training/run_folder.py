@@ -32,7 +32,8 @@ def check_folder(folder: Path, mode: FolderMode, needed: Sequence[Path] = ()) ->
 def check_content(folder: Path, mode: FolderMode, needed: Sequence[Path] = ()) -> None:
     """Raise `InputError` where what a folder holds does not fit the mode; of the lock nothing is asked."""
     at = ("output_dir",)
-    used = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
+    # A run that was killed while it wrote its first file has left that under another name.
+    used = folder.is_dir() and any(path.name != LOCK and path.suffix != ".tmp" for path in folder.iterdir())
     is_run = any((folder / name).exists() for name in _MARKS)
     if mode == "resume" and (is_run or not used):
         return

@@ -67,7 +67,7 @@ def test_a_torn_checkpoint_is_left_out_with_a_sentence(
         assert find_checkpoint(tmp_path) == tmp_path / "checkpoint-9"
     words = {"cut": "model.safetensors has 2 of 7 bytes", "missing": "model.safetensors has 0 of 7 bytes"}
     assert words.get(spoil, f"its {SEAL} cannot be read") in caplog.text and "checkpoint-10 is torn" in caplog.text
-    settle_checkpoints(tmp_path, tmp_path / "checkpoint-9")
+    settle_checkpoints(tmp_path, tmp_path / "checkpoint-9", None)
     assert names(tmp_path) == ["checkpoint-9"]
 
 
@@ -86,8 +86,16 @@ def test_killed_between_seal_and_name_the_checkpoint_counts(tmp_path: Path) -> N
     aside = name_checkpoint(tmp_path / UNFINISHED, 10)
     shutil.move(placed, aside)  # as if killed before the rename, with the older one of this step there or not
     assert find_checkpoint(tmp_path) == aside
-    assert settle_checkpoints(tmp_path, aside) == tmp_path / "checkpoint-10"
+    assert settle_checkpoints(tmp_path, aside, None) == tmp_path / "checkpoint-10"
     assert names(tmp_path) == ["checkpoint-10", "checkpoint-9"] and not (tmp_path / UNFINISHED).exists()
+
+
+def test_killed_before_the_older_ones_were_deleted_they_are_deleted_later(tmp_path: Path) -> None:
+    """Found by a kill test: a run that was resumed at its end kept one checkpoint more."""
+    for step in (8, 9, 10):
+        save(tmp_path, step, best=8)
+    settle_checkpoints(tmp_path, tmp_path / "checkpoint-10", 1)
+    assert names(tmp_path) == ["checkpoint-10", "checkpoint-8"]
 
 
 def test_a_step_that_is_saved_twice_is_replaced(tmp_path: Path) -> None:

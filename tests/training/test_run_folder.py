@@ -57,6 +57,7 @@ def test_a_run_is_deleted_where_it_was_asked_for(tmp_path: Path) -> None:
 def test_a_run_without_a_checkpoint_yet_and_an_empty_folder_can_be_resumed(tmp_path: Path) -> None:
     check_folder(fill(tmp_path / "run", "recipe.yaml"), "resume")
     check_folder(tmp_path / "nothing", "resume")
+    check_folder(fill(tmp_path / "killed", "recipe.yaml.tmp"), "resume")  # while it wrote its very first file
 
 
 def test_a_folder_that_another_run_writes_is_refused_and_one_of_a_dead_run_is_not(tmp_path: Path) -> None:
