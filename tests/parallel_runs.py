@@ -140,17 +140,12 @@ def run_recipe(folder: Path, world: int) -> Any:
     return finetune(load_recipe(folder / "recipe.yaml", overrides))
 
 
-def stop_and_resume(folder: Path, world: int) -> Any:
-    """Stop a run by a signal to its last process alone, and resume it."""
-    overrides = [
-        f"training.output_dir={folder / f'stopped-{world}'}",
-        f"training.per_device_train_batch_size={TOTAL // world}",
-    ]
-    recipe = load_recipe(folder / "recipe.yaml", overrides)
+def stop(recipe: Any, rank: int) -> str:
+    """Stop a run in its third step by a signal to one process; return its last words."""
     real = FineTuneTrainer.training_step
 
     def step(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if self.state.global_step == 2 and int(os.environ["RANK"]) == world - 1:
+        if self.state.global_step == 2 and int(os.environ["RANK"]) == rank:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(self, *args, **kwargs)
 
@@ -158,8 +153,34 @@ def stop_and_resume(folder: Path, world: int) -> Any:
     try:
         finetune(recipe)
     except RunStopped as stopped:
-        words = str(stopped)
-    FineTuneTrainer.training_step = real  # type: ignore[method-assign]
+        return str(stopped)
+    finally:
+        FineTuneTrainer.training_step = real  # type: ignore[method-assign]
+    return "it was not stopped"
+
+
+def stop_and_resume(folder: Path, world: int) -> Any:
+    """Stop a run by a signal to its last process alone, and resume it."""
+    overrides = [f"training.output_dir={folder / f'stopped-{world}'}"]
+    recipe = load_recipe(
+        folder / "recipe.yaml", [*overrides, f"training.per_device_train_batch_size={TOTAL // world}"]
+    )
+    words = stop(recipe, world - 1)
+    return words, finetune(recipe, "resume")
+
+
+def resume_elsewhere(folder: Path, world: int) -> Any:
+    """Stop a run on two processes, and resume it on three: with other rows in a step, and with the same."""
+    overrides = [f"training.output_dir={folder / 'moved'}"]
+    if world == 1:
+        return None
+    if world == 2:
+        return stop(load_recipe(folder / "recipe.yaml", [*overrides, "training.per_device_train_batch_size=3"]), 0)
+    try:
+        finetune(load_recipe(folder / "recipe.yaml", [*overrides, "training.per_device_train_batch_size=3"]), "resume")
+    except InputError as error:
+        words = str(error)
+    recipe = load_recipe(folder / "recipe.yaml", [*overrides, "training.per_device_train_batch_size=2"])
     return words, finetune(recipe, "resume")
 
 
@@ -179,6 +200,11 @@ def run_sharded(folder: Path, world: int) -> Any:
             PartialState.set_device = lambda self: setattr(self, "device", torch.device("cpu"))
             overrides += ["training.use_cpu=false"]
         found[method] = finetune(load_recipe(folder / "recipe.yaml", overrides))
+    recipe = load_recipe(
+        folder / "recipe.yaml", [f"training.output_dir={folder / f'sharded-stopped-{world}'}", *overrides[2:]]
+    )
+    found["words"] = stop(recipe, 0)
+    found["resumed"] = finetune(recipe, "resume")
     return found
 
 
@@ -197,7 +223,16 @@ def fail_alone(folder: Path, world: int) -> Any:
 
 
 CELLS: dict[str, Callable[[Path, int], Any]] = {
-    each.__name__: each for each in (train_all, train_batch_norm, run_recipe, stop_and_resume, run_sharded, fail_alone)
+    each.__name__: each
+    for each in (
+        train_all,
+        train_batch_norm,
+        run_recipe,
+        stop_and_resume,
+        resume_elsewhere,
+        run_sharded,
+        fail_alone,
+    )
 }
 
 

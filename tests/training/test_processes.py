@@ -59,7 +59,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     folder = tmp_path_factory.mktemp("recipes")
     (folder / "tiny_pictures.py").write_text(tiny_loader)
     (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
-    return run_cells(folder, "run_recipe", "stop_and_resume", "run_sharded")
+    return run_cells(folder, "run_recipe", "stop_and_resume", "resume_elsewhere", "run_sharded")
 
 
 RECIPE = """\
@@ -157,6 +157,17 @@ def test_a_signal_to_one_process_stops_all_and_the_resumed_run_ends_with_the_sam
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_more_processes_resume_a_run_where_the_rows_of_a_step_stay(recipes: Runs) -> None:
+    assert "is whole: start again with --resume" in recipes.read("resume_elsewhere", 2)
+    words, results = recipes.read("resume_elsewhere", 3)
+    assert "the run took 6 rows a step on 2 processes, and this one would take 9 on 3; change `per_device" in words
+    assert results["environment"]["num_processes"] == 3 and results["proof"]["passed"]
+    moved, alone = (
+        safetensors.torch.load_file(recipes.folder / name / "model.safetensors") for name in ("moved", "recipe-1")
+    )
+    assert all(torch.allclose(moved[name], alone[name], atol=1e-4) for name in alone)
+
+
 @several
 @pytest.mark.parametrize(("method", "file"), [("full", "model"), ("lora", "adapter_model")])
 def test_a_network_cut_over_processes_ends_as_one_that_is_whole(
@@ -169,7 +180,14 @@ def test_a_network_cut_over_processes_ends_as_one_that_is_whole(
     )
     assert weights.keys() == expected.keys()
     assert all(torch.allclose(weights[name], expected[name], atol=1e-5) for name in expected)
-    assert recipes.read("run_sharded", world)[method]["proof"]["passed"]
+    found = recipes.read("run_sharded", world)
+    assert found[method]["proof"]["passed"]
+    assert "is whole: start again with --resume" in found["words"] and found["resumed"]["proof"]["passed"]
+    whole, resumed = (
+        safetensors.torch.load_file(recipes.folder / f"sharded-{name}-{world}" / "model.safetensors")
+        for name in ("full", "stopped")
+    )
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_launcher_that_was_asked_for_several_and_started_one_is_noticed() -> None:
