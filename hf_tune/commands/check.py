@@ -75,12 +75,13 @@ def _report_data(console: Any, splits: "Splits") -> None:
     import numpy as np
     from rich.table import Table
 
+    from hf_tune.data.streamed import StreamedSplit
     from hf_tune.task import REGRESSION
 
-    present = {
-        name: split
-        for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
-        if split
+    stream = splits.train if isinstance(splits.train, StreamedSplit) else None
+    train = ("train, first rows", stream.head) if stream else ("train", splits.train)
+    present: dict[str, Any] = {
+        name: split for name, split in (train, ("validation", splits.validation), ("test", splits.test)) if split
     }
     if splits.problem_type == REGRESSION:
         for name, split in present.items():
@@ -147,15 +148,16 @@ def _report_cost(
     from hf_tune.training.cost_estimate import estimate_memory_bytes
     from hf_tune.training.run_folder import estimate_disk_bytes
     from hf_tune.training.step_plan import count_steps
+    from hf_tune.training.training_data import count_rows
 
     training = recipe.training
     batch = training.get("per_device_train_batch_size", 8)
-    plan = count_steps(
-        -(-len(splits.train) // batch),
-        training.get("gradient_accumulation_steps", 1),
-        training.get("num_train_epochs", 3),
-        training.get("max_steps", -1),
-    )
+    rows, max_steps = count_rows(splits.train), training.get("max_steps", -1)
+    told = f"{max_steps} in all; how many rows the stream has is not known"
+    if rows is not None:
+        accumulation, epochs = training.get("gradient_accumulation_steps", 1), training.get("num_train_epochs", 3)
+        plan = count_steps(-(-rows // batch), accumulation, epochs, max_steps)
+        told = f"{plan.steps_per_epoch} an epoch on one process, {plan.steps} in all"
     trainable, total = count_parameters(model)
     example = task.collate([task.encode(splits.train[0], outline.processor)], outline.processor)
     memory, counted = estimate_memory_bytes(model, task.build_inputs(example, outline.processor, model), batch)
@@ -165,7 +167,7 @@ def _report_cost(
         trainable, total, recipe.peft in ("full", "probe"), training.get("save_total_limit") or 1
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
-    console.print(f"[bold]steps[/] {plan.steps_per_epoch} an epoch on one process, {plan.steps} in all")
+    console.print(f"[bold]steps[/] {told}")
     size = f"{memory / 2**20:,.0f} MiB"
     console.print(f"[bold]memory[/] about {size} for the model{rest}, beside the libraries (estimated)")
     console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")

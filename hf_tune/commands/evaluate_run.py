@@ -34,6 +34,7 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.results.record import as_json, format_table
+    from hf_tune.training.training_data import count_rows
 
     if batch_size < 1:
         raise InputError(f"--batch-size {batch_size} is out of range", "it must be at least 1")
@@ -49,6 +50,8 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     split = getattr(splits, name)
     if split is None:
         raise InputError(f"the data of this run has no {name} split", "choose train or validation")
+    if count_rows(split) is None:
+        raise InputError("the train split of this run is a stream, which is never scored", "choose validation or test")
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
     baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)

@@ -18,7 +18,6 @@ from hf_tune.training.batch_sampler import (
     EpochLoader,
     EvaluationSampler,
     Share,
-    TrainingSampler,
     build_loader,
     put_in_order,
 )
@@ -31,8 +30,9 @@ from hf_tune.training.processes import add_up, average_statistics, build_cpu_gro
 from hf_tune.training.progress import JsonLog, Progress, read_train_cost
 from hf_tune.training.seeding import seed_generators
 from hf_tune.training.step_plan import has_all_steps, plan_steps
+from hf_tune.training.stream_sampler import build_training_sampler
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
-from hf_tune.training.training_data import TrainingData
+from hf_tune.training.training_data import TrainingData, count_rows
 
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class FineTuneTrainer(Trainer):
         self.resumed_from = resume_from_checkpoint
         if self.args.auto_find_batch_size and (change := fit_batch_size(self)):
             self._note(change)
-        plan = plan_steps(self.args, len(self.data.train))
+        plan = plan_steps(self.args, count_rows(self.data.train))
         if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
             return self._restore(resume_from_checkpoint)
         try:
@@ -198,9 +198,7 @@ class FineTuneTrainer(Trainer):
 
     def get_train_dataloader(self) -> EpochLoader:
         """Return this process's part of the training rows; accelerate would repeat rows to even out the parts."""
-        lengths = self.train_dataset.lengths if self.args.train_sampling_strategy == "group_by_length" else None
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = TrainingSampler(len(self.train_dataset), seed, self.get_share(), lengths)
+        sampler = build_training_sampler(self.train_dataset, self.get_share(), self.args)
         return build_loader(self.train_dataset, sampler, self._collate, self.args)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> EpochLoader:
