@@ -88,7 +88,7 @@ BROKEN = [
     (
         "    path: tiny_pictures:load",
         "    path: csv\n    streaming: true",
-        19,
+        18,
         "training.max_steps",
         "write `max_steps`",
     ),
