@@ -155,9 +155,9 @@ def _check_network(arguments: Any, model: Any) -> None:
 def _check_forward(trainer: FineTuneTrainer) -> None:
     """Raise where the network, with its adapter, cannot take a row; else it would be noticed in the first step."""
     data, network = trainer.data, trainer.model.eval()
+    examples = [data.train[row] for row in (0, (count_rows(data.train) or 2) - 1)]
     try:
-        last = (count_rows(data.train) or 2) - 1
-        batch = trainer.data_collator([data.train[0], data.train[last]])
+        batch = trainer.data_collator(examples)
         with trainer.accelerator.autocast():  # which the Trainer puts around forward only when it starts
             trainer.prediction_step(network, batch, prediction_loss_only=False)
         trainer.task.feature_cut(network, len(data.label_names))

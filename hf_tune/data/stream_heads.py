@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import datasets
+import pyarrow
 
 from hf_tune.input_error import InputError
 
@@ -33,7 +34,7 @@ def read_tables(
         problem = f"of streams train takes one whole split, and {train!r} is none"
         streams = ", ".join(name for name in raw if name not in tables)
         raise InputError(problem, f"the data has: {streams}", at=("splits", "train"))
-    tables[train] = _read(raw[train], HEAD_ROWS)
+    tables[train] = _read(raw[train], HEAD_ROWS, train)
     ends: dict[str, int] = {}
     for name, expression in plan.items():
         if name != "train":
@@ -41,7 +42,7 @@ def read_tables(
                 ends[split] = max(end, ends.get(split, 0))
     for split, end in ends.items():
         if split not in tables:
-            tables[split] = _read(raw[split], end if end < _LONGEST else None)
+            tables[split] = _read(raw[split], end if end < _LONGEST else None, split)
     return datasets.DatasetDict(tables)
 
 
@@ -70,8 +71,12 @@ def _find_ends(raw: Mapping[str, Any], train: str, expression: str | float, name
     return [(each.splitname, _ENDLESS if each.to is None else each.to) for each in pieces]
 
 
-def _read(stream: datasets.IterableDataset, limit: int | None) -> datasets.Dataset:
+def _read(stream: datasets.IterableDataset, limit: int | None, name: str) -> datasets.Dataset:
     """Return the first rows of a stream, or all; a feature that the stream does not tell is taken from them."""
     stream = leave_encoded(stream)
-    rows = stream if limit is None else stream.take(limit)
-    return datasets.Dataset.from_list(list(rows), features=stream.features)
+    try:
+        rows = list(stream if limit is None else stream.take(limit))
+        return datasets.Dataset.from_list(rows, features=stream.features)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        hint = "is it in this format, UTF-8, and with this separator?"
+        raise InputError(f"split {name!r} cannot be read: {error}", hint, at=("load",)) from error

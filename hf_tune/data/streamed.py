@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 import fsspec.asyn
+import pyarrow
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
@@ -93,10 +94,19 @@ class StreamedSplit:
     def _read(self, order: Callable[[Any], Any]) -> Iterator[Example]:
         names = list(dict.fromkeys(self.columns.values()))
         # Not `iter(…)`: in a worker that would leave out what it takes for the part of other workers.
-        for batch in order(self.stream.select_columns(names)).iter(READ_ROWS):
+        batches = order(self.stream.select_columns(names)).iter(READ_ROWS)
+        while (batch := self._take(batches)) is not None:
             for cells in zip(*(batch[name] for name in names), strict=True):
                 row = dict(zip(names, cells, strict=True))
                 yield {role: row[column] for role, column in self.columns.items()}
+
+    def _take(self, batches: Iterator[dict[str, list[Any]]]) -> dict[str, list[Any]] | None:
+        """Return the next batch, None behind the last one; raises `InputError` where it cannot be read."""
+        try:
+            return next(batches, None)
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            hint = "mend its file, or the connection; what a run has saved goes on with --resume"
+            raise InputError(f"split {self.name!r} breaks off: {error}", hint, at=("data", "load")) from error
 
 
 class PassReader:
@@ -181,11 +191,7 @@ class EncodedStream(Dataset):
 
     def __getitems__(self, positions: Sequence[int]) -> list[Example]:
         """Return the examples of a batch of a run; raises `StreamBroken` for what ends the run."""
-        position = positions[0]
         try:
             return [self[position] for position in positions]
         except InputError as error:
             raise StreamBroken(error.problem, error.hint) from error
-        except OSError as error:
-            hint = "the checkpoints are kept: start again with --resume"
-            raise StreamBroken(f"the stream broke off near row {position}: {error}", hint) from error

@@ -56,6 +56,16 @@ def test_what_a_stream_cannot_give_is_refused_unread(plan: dict[str, Any], probl
     assert len(taken) <= 31
 
 
+def test_a_split_that_cannot_be_read_is_named() -> None:
+    def generate() -> Iterator[dict[str, int]]:
+        yield {"number": 1}
+        raise OSError("no route to host")
+
+    raw = {"train": stream(3, []), "test": datasets.IterableDataset.from_generator(generate)}
+    with pytest.raises(InputError, match="split 'test' cannot be read: no route to host"):
+        read_tables(raw, {"train": "train", "validation": "test"})
+
+
 def test_tables_are_left_as_they_are() -> None:
     table = datasets.Dataset.from_dict({"number": [1, 2]})
     assert read_tables({"train": table}, {"train": "train[:1]", "validation": 0.5})["train"] is table
