@@ -36,7 +36,7 @@ from hf_tune.training.run_folder import (
 )
 from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
 from hf_tune.training.trainer import FineTuneTrainer
-from hf_tune.training.training_data import TrainingData
+from hf_tune.training.training_data import TrainingData, count_rows
 
 
 logger = logging.getLogger(__name__)
@@ -72,8 +72,9 @@ def build_trainer(
     """
     present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
     with recipe.blame("data"):
-        encoded = {split.name: encode_split(split, task, loaded.processor) for split in present}
-        notes = [note for each in encoded.values() for note in task.describe_encoded(each, model)]
+        encoded = {split.name: encode_split(split, task, loaded.processor, _find_seed(recipe)) for split in present}
+        counted = [each for each in encoded.values() if count_rows(each) is not None]
+        notes = [note for each in counted for note in task.describe_encoded(each, model)]
         notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
     for note in notes:
         logger.warning(note)
@@ -83,7 +84,7 @@ def build_trainer(
         arguments = build_arguments(recipe.training)
         check_network(recipe.training, loaded.model)
         _check_device(arguments, model)
-        plan = plan_steps(arguments, len(splits.train))
+        plan = plan_steps(arguments, count_rows(splits.train))
         check_evaluation(arguments, plan)
         if checkpoint is not None:
             is_scored = (recipe.output_dir / "results.json").exists()
@@ -142,6 +143,12 @@ def hold_run(
         yield None if checkpoint is None else str(folder / checkpoint.name)
 
 
+def _find_seed(recipe: Recipe) -> int:
+    """Return the seed of the order of the training rows."""
+    seed = recipe.training.get("data_seed")
+    return int(recipe.training.get("seed", 42) if seed is None else seed)
+
+
 def _estimate_disk(recipe: Recipe, model: Any) -> int:
     limit = recipe.training.get("save_total_limit") or 1
     return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
@@ -169,8 +176,9 @@ def check_network(training: Mapping[str, Any], model: Any) -> None:
 def _check_forward(trainer: FineTuneTrainer) -> None:
     """Raise where the network, with its adapter, cannot take a row; else it would be noticed in the first step."""
     data, network = trainer.data, trainer.model.eval()
+    examples = [data.train[row] for row in (0, (count_rows(data.train) or 2) - 1)]
     try:
-        batch = trainer.data_collator([data.train[0], data.train[len(data.train) - 1]])
+        batch = trainer.data_collator(examples)
         with trainer.accelerator.autocast():  # which the Trainer puts around forward only when it starts
             trainer.prediction_step(network, batch, prediction_loss_only=False)
         trainer.task.feature_cut(network, len(data.label_names))

@@ -22,6 +22,7 @@ from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
 from hf_tune.task import Kept, LoadedModel, Scored, Task
 from hf_tune.training.sharding import collect_weights, is_sharded
+from hf_tune.training.training_data import count_rows
 
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def _save(model: Any, processor: Any, folder: Path) -> None:
 def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any, trained: Any) -> dict[str, Any]:
     """Return results.json without scores and proof."""
     trainable, total = count_parameters(trainer.accelerator.unwrap_model(trainer.model))
-    rows = {"train": len(splits.train), "validation": len(splits.validation)}
+    rows = {"train": count_rows(splits.train), "validation": len(splits.validation)}
     rows |= {"test": len(splits.test)} if splits.test is not None else {}
     device = trainer.args.device
     moves = choose_batch_norm(recipe.batch_norm, recipe.peft) if _has_statistics(loaded) else "none"

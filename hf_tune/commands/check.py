@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hf_tune.data.splits import Splits
     from hf_tune.recipe.schema import Recipe
     from hf_tune.task import LoadedModel, Task
-    from hf_tune.training.cost_model import Cost, Workload
+    from hf_tune.training.cost_model import Workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
     from hf_tune.training.step_memory import can_checkpoint
+    from hf_tune.training.training_data import count_rows
 
     quieten_bars()
     console = Console(highlight=False)
@@ -104,7 +105,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
         _report_example(console, task, outline, splits)
     with recipe.blame("data"):
         workload = _measure_workload(recipe, task, outline, model, splits)
-    _report_cost(console, recipe, model, len(splits.train), workload)
+    _report_cost(console, recipe, model, count_rows(splits.train), workload)
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
     rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
     if rates:
@@ -114,19 +115,20 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     if devices is None:
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)
-    return _report_devices(console, recipe, len(splits.train), workload, cures, devices)
+    return _report_devices(console, recipe, count_rows(splits.train), workload, cures, devices)
 
 
 def _report_data(console: Any, splits: "Splits") -> None:
     import numpy as np
     from rich.table import Table
 
+    from hf_tune.data.streamed import StreamedSplit
     from hf_tune.task import REGRESSION
 
-    present = {
-        name: split
-        for name, split in (("train", splits.train), ("validation", splits.validation), ("test", splits.test))
-        if split
+    stream = splits.train if isinstance(splits.train, StreamedSplit) else None
+    train = ("train, first rows", stream.head) if stream else ("train", splits.train)
+    present: dict[str, Any] = {
+        name: split for name, split in (train, ("validation", splits.validation), ("test", splits.test)) if split
     }
     if splits.problem_type == REGRESSION:
         for name, split in present.items():
@@ -204,47 +206,50 @@ def _measure_workload(
     return measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
 
 
-def _plan(training: Mapping[str, Any], num_rows: int, processes: int) -> Any:
+def _tell_steps(training: Mapping[str, Any], num_rows: int | None, processes: int, on: str) -> str:
+    """Return the steps of an epoch and of the run; `num_rows` None is a stream."""
     from hf_tune.training.step_plan import count_steps
 
+    if num_rows is None:
+        return f"{training['max_steps']} in all; how many rows the stream has is not known"
     rows = training.get("per_device_train_batch_size", 8) * processes
     accumulation, epochs = training.get("gradient_accumulation_steps", 1), training.get("num_train_epochs", 3)
-    return count_steps(-(-num_rows // rows), accumulation, epochs, training.get("max_steps", -1))
+    plan = count_steps(-(-num_rows // rows), accumulation, epochs, training.get("max_steps", -1))
+    return f"{plan.steps_per_epoch} {on}, {plan.steps} in all"
 
 
-def _report_cost(console: Any, recipe: "Recipe", model: Any, num_rows: int, workload: "Workload") -> None:
+def _report_cost(console: Any, recipe: "Recipe", model: Any, num_rows: int | None, workload: "Workload") -> None:
     from hf_tune.adapter.attach import count_parameters
     from hf_tune.training.cost_model import estimate_costs
     from hf_tune.training.run_folder import estimate_disk_bytes
 
-    plan = _plan(recipe.training, num_rows, 1)
     trainable, total = count_parameters(model)
     rest = "" if workload.step.activations else " without its activations"
     disk = estimate_disk_bytes(
         trainable, total, recipe.peft in ("full", "probe"), recipe.training.get("save_total_limit") or 1
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
-    console.print(f"[bold]steps[/] {plan.steps_per_epoch} an epoch on one process, {plan.steps} in all")
+    console.print(f"[bold]steps[/] {_tell_steps(recipe.training, num_rows, 1, 'an epoch on one process')}")
     size = f"{estimate_costs(workload, 1)[0].memory / 2**20:,.0f} MiB"
     console.print(f"[bold]memory[/] about {size} for the model{rest}, beside the libraries (estimated)")
     console.print(f"[bold]disk[/] at most about {disk / 2**20:,.0f} MiB in {recipe.output_dir} (estimated)")
 
 
 def _report_devices(
-    console: Any, recipe: "Recipe", num_rows: int, workload: "Workload", cures: Sequence[str], devices: _Devices
+    console: Any, recipe: "Recipe", num_rows: int | None, workload: "Workload", cures: Sequence[str], devices: _Devices
 ) -> int:
     """Print what every strategy costs a device; return 4 where its memory was given and none fits, else 0."""
     from hf_tune.training.cost_advice import describe_batch, describe_lack, find_processes
     from hf_tune.training.cost_model import estimate_costs
+    from hf_tune.training.cost_table import build_cost_table
     from hf_tune.training.memory_size import format_size
 
     processes, memory = devices.processes, devices.memory
     batch = recipe.training.get("per_device_train_batch_size", 8)
-    plan = _plan(recipe.training, num_rows, processes)
     costs = estimate_costs(workload, processes)
     on = "1 process" if processes == 1 else f"{processes:,} processes"
-    console.print(f"[bold]on {on}[/] {plan.steps_per_epoch} steps an epoch, {plan.steps} in all")
-    console.print(_build_table(costs, memory))
+    console.print(f"[bold]on {on}[/] {_tell_steps(recipe.training, num_rows, processes, 'steps an epoch')}")
+    console.print(build_cost_table(costs, memory))
     console.print(f"- {describe_batch(batch, workload.accumulation, processes)}")
     console.print("- estimated by formulas from the network on the meta device; nothing was run on such devices")
     console.print("- what the libraries take for themselves on a device, and gaps between tensors, come on top")
@@ -267,28 +272,6 @@ def _report_devices(
     else:
         console.print(f"- fsdp2 fits {format_size(memory)} from {fewest:,} processes on")
     return 4
-
-
-def _build_table(costs: Sequence["Cost"], memory: int | None) -> Any:
-    from rich.table import Table
-
-    from hf_tune.training.memory_size import format_size
-
-    table = Table(title="every device", title_justify="left")
-    columns = ["weights", "optimiser states", "most in a step", "memory", "sent in a step"]
-    table.add_column("strategy")
-    for column in columns:
-        table.add_column(column, justify="right")
-    if memory is not None:
-        table.add_column(f"in {format_size(memory)}")
-    for cost in costs:
-        sizes = (cost.weights, cost.states, cost.passes, cost.memory, cost.network)
-        row = [cost.strategy, *(format_size(size) for size in sizes)]
-        if memory is not None:
-            gap = format_size(abs(memory - cost.memory))
-            row.append(f"fits, {gap} left" if cost.memory <= memory else f"does not fit, {gap} too much")
-        table.add_row(*row)
-    return table
 
 
 def _short(value: Mapping[str, Any] | float | int | str) -> str:

@@ -35,6 +35,7 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.results.record import as_json, format_table
+    from hf_tune.training.training_data import count_rows
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("evaluate runs in one process", "start it without a launcher")
@@ -52,6 +53,8 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     split = getattr(splits, name)
     if split is None:
         raise InputError(f"the data of this run has no {name} split", "choose train or validation")
+    if count_rows(split) is None:
+        raise InputError("the train split of this run is a stream, which is never scored", "choose validation or test")
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
     baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)

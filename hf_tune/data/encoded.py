@@ -11,14 +11,22 @@ from torch.utils.data import Dataset
 
 from hf_tune.data.mapped import MappedSplit
 from hf_tune.data.splits import Split
+from hf_tune.data.streamed import EncodedStream, StreamedSplit
 from hf_tune.task import Example, Task
 
 
 CACHE_BYTES = 2 * 2**30
 
 
-def encode_split(split: Split, task: Task, processor: Any) -> "EncodedSplit | MappedSplit":
-    """Return a split as model inputs; raises `InputError` for a row that cannot be read."""
+def encode_split(
+    split: Split | StreamedSplit, task: Task, processor: Any, seed: int = 0
+) -> "EncodedSplit | MappedSplit | EncodedStream":
+    """Return a split as model inputs; raises `InputError` for a row that cannot be read.
+
+    Of a stream that is one of the first rows; `seed` gives the order of its passes.
+    """
+    if isinstance(split, StreamedSplit):
+        return EncodedStream(split, task, processor, seed)
     if task.encode_rows is None:
         return EncodedSplit(split, functools.partial(_encode, task, processor), task.check_example)
     return MappedSplit(split, task, processor)

@@ -38,19 +38,20 @@ def find_problem_type(feature: Any, given: ProblemType | None, known: Sequence[P
 
 
 def read_labels_as(
-    problem_type: str, columns: Mapping[str, LabelColumn]
+    problem_type: str, columns: Mapping[str, LabelColumn], known_from: str = "train"
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return label names and, for each split, its labels.
 
     Classes are int64 of shape (rows,), sets of labels float32 of shape (rows, labels) with 0 and 1, numbers float32 of
     shape (rows,) under the column's own name. Raises `InputError` for a label that does not fit, with row and split.
+    `known_from` is the split whose rows say which labels there are: another one where train is a stream.
     """
     if problem_type == REGRESSION:
         train = columns["train"]
         return (train.name,), {name: _read_numbers(column, train.feature) for name, column in columns.items()}
     if problem_type == MULTI_LABEL:
-        return _read_label_sets(columns)
-    return read_labels(columns)
+        return _read_label_sets(columns, known_from)
+    return read_labels(columns, known_from)
 
 
 def _read_numbers(column: LabelColumn, train: Any) -> np.ndarray:
@@ -69,20 +70,26 @@ def _read_numbers(column: LabelColumn, train: Any) -> np.ndarray:
     return numbers
 
 
-def _read_label_sets(columns: Mapping[str, LabelColumn]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def _read_label_sets(
+    columns: Mapping[str, LabelColumn], known_from: str
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     cells = {name: _read_sets(column) for name, column in columns.items()}
     features = {name: column.feature.feature for name, column in columns.items()}
     check_same_kind(columns, features)
     if isinstance(features["train"], datasets.ClassLabel):
         classes: list[Any] = list(features["train"].names)
     else:
-        classes = sorted({each for labels in cells["train"] for each in labels})
+        classes = sorted({each for labels in cells[known_from] for each in labels})
     names = tuple(str(each) for each in classes)
     numbers = {each: number for number, each in enumerate(classes)}
-    sets = {name: _fill(columns[name], rows, numbers, names) for name, rows in cells.items()}
+    sets = {name: _fill(columns[name], rows, numbers, known_from) for name, rows in cells.items()}
     empty = [names[number] for number in np.flatnonzero(sets["train"].sum(0) == 0)]
-    if empty or not names:
-        problem = f"split 'train' has no row with label {', '.join(empty)}" if names else "no row of train has a label"
+    if (empty and known_from == "train") or not names:
+        problem = (
+            f"split 'train' has no row with label {', '.join(empty)}"
+            if names
+            else f"no row of {known_from} has a label"
+        )
         raise InputError(problem, "take the label out, or take more rows", at=AT)
     return names, sets
 
@@ -108,13 +115,14 @@ def _read_sets(column: LabelColumn) -> list[list[str | int]]:
 
 
 def _fill(
-    column: LabelColumn, sets: Sequence[Sequence[Any]], numbers: Mapping[Any, int], names: Sequence[str]
+    column: LabelColumn, sets: Sequence[Sequence[Any]], numbers: Mapping[Any, int], known_from: str
 ) -> np.ndarray:
     filled = np.zeros((len(sets), len(numbers)), dtype=np.float32)
     for row, labels in enumerate(sets):
         for label in labels:
             if label not in numbers:
-                problem = f"has label {label!r}, which train does not have"
-                raise column.build_row_error(row, problem, f"labels of train: {', '.join(names[:10])}")
+                problem = f"has label {label!r}, which {known_from} does not have"
+                known = ", ".join(str(each) for each in list(numbers)[:10])
+                raise column.build_row_error(row, problem, f"labels of {known_from}: {known}")
             filled[row, numbers[label]] = 1
     return filled

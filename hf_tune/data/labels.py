@@ -11,28 +11,35 @@ from hf_tune.data.label_column import AT, FRACTIONS, LabelColumn, check_same_kin
 from hf_tune.input_error import InputError
 
 
-def read_labels(columns: Mapping[str, LabelColumn]) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+def read_labels(
+    columns: Mapping[str, LabelColumn], known_from: str = "train"
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return the class names and, for each split, its class numbers (int64, shape (rows,)).
 
     The numbers are those of train's names: another split's ClassLabel may have its names in another order. Raises
     `InputError` for a missing label, one of another type, one that train does not have, and a class without a row in
-    train; it names row and split.
+    train; it names row and split. Where train is a stream, `known_from` is the split whose rows say which classes
+    there are, unless a ClassLabel does.
     """
     cells = {name: _read_classes(column) for name, column in columns.items()}
     features = {name: column.feature for name, column in columns.items()}
     check_same_kind(columns, features)
     train = features["train"]
-    classes: list[Any] = list(train.names) if isinstance(train, datasets.ClassLabel) else sorted(set(cells["train"]))
+    has_names = isinstance(train, datasets.ClassLabel)
+    classes: list[Any] = list(train.names) if has_names else sorted(set(cells[known_from]))
     names = tuple(str(each) for each in classes)
     numbers = {each: number for number, each in enumerate(classes)}
-    labels = {name: _number(columns[name], rows, numbers, names) for name, rows in cells.items()}
+    labels = {
+        name: _number(columns[name], rows, numbers, "train" if has_names else known_from)
+        for name, rows in cells.items()
+    }
     present = np.bincount(labels["train"], minlength=len(names))
-    if (present == 0).any():
+    if (present == 0).any() and known_from == "train":
         empty = ", ".join(repr(names[number]) for number in np.flatnonzero(present == 0))
         hint = "take the class out of the data's ClassLabel, or take more rows"
         raise InputError(f"split 'train' has no row of class {empty}", hint, at=AT)
     if len(names) < 2:
-        raise InputError(f"split 'train' has one class only: {names[0]!r}", "two are needed", at=AT)
+        raise InputError(f"split {known_from!r} has one class only: {names[0]!r}", "two are needed", at=AT)
     return names, labels
 
 
@@ -85,10 +92,11 @@ def _read_classes(column: LabelColumn) -> list[str | int]:
     return [column.name_class(row, cell, feature) for row, cell in enumerate(cells)]
 
 
-def _number(column: LabelColumn, cells: Sequence[Any], numbers: Mapping[Any, int], names: Sequence[str]) -> np.ndarray:
+def _number(column: LabelColumn, cells: Sequence[Any], numbers: Mapping[Any, int], known_from: str) -> np.ndarray:
     for row, cell in enumerate(cells):
         if cell not in numbers:
+            names = [str(each) for each in numbers]
             known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-            problem = f"has label {cell!r}, which train does not have"
-            raise column.build_row_error(row, problem, f"classes of train: {known}")
+            problem = f"has label {cell!r}, which {known_from} does not have"
+            raise column.build_row_error(row, problem, f"classes of {known_from}: {known}")
     return np.asarray([numbers[cell] for cell in cells], dtype=np.int64)

@@ -13,8 +13,8 @@ import datasets
 from hf_tune.input_error import InputError
 
 
-def load_raw(load: Mapping[str, Any]) -> datasets.DatasetDict:
-    """Return the data set that the `load:` block names, all its splits as they are.
+def load_raw(load: Mapping[str, Any]) -> Mapping[str, datasets.Dataset | datasets.IterableDataset]:
+    """Return the data set that the `load:` block names, all its splits as they are: tables, or streams.
 
     Raises `InputError` for what is not there or cannot be read, and for a class folder without a file.
     """
@@ -24,10 +24,24 @@ def load_raw(load: Mapping[str, Any]) -> datasets.DatasetDict:
     else:
         _check_path(path)
         raw = _load_dataset(load)
-    if not isinstance(raw, datasets.DatasetDict):
-        raise InputError(f"expected a DatasetDict, got {type(raw).__name__}", "return one split per key", at=("load",))
+    _check_splits(load, raw)
     _check_class_folders(load, raw)
     return raw
+
+
+def _check_splits(load: Mapping[str, Any], raw: Any) -> None:
+    """Raise where a loader returned something else than splits, or streams that its recipe does not speak of."""
+    if isinstance(raw, datasets.DatasetDict) and not load.get("streaming"):
+        return
+    kinds = (datasets.Dataset, datasets.IterableDataset)
+    if not isinstance(raw, Mapping) or not raw or not all(isinstance(rows, kinds) for rows in raw.values()):
+        raise InputError(f"expected a DatasetDict, got {type(raw).__name__}", "return one split per key", at=("load",))
+    has_streams = any(isinstance(rows, datasets.IterableDataset) for rows in raw.values())
+    if has_streams and not load.get("streaming"):
+        hint = "write `streaming: true` under `load:`; a loader that has no such parameter is not given it"
+        raise InputError("the data set is a stream", hint, at=("load",))
+    if load.get("streaming") and not has_streams:
+        raise InputError("the loader returned no stream", "leave `streaming` out", at=("load", "streaming"))
 
 
 def _check_path(path: str) -> None:
@@ -95,6 +109,7 @@ def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
         names = ", ".join(sorted(name for name, value in vars(module).items() if inspect.isfunction(value)))
         raise InputError(f"module {module_name!r} has no function {function_name!r}", f"known: {names}", at=at)
     parameters = inspect.signature(function).parameters
+    arguments = {name: value for name, value in arguments.items() if name != "streaming" or name in parameters}
     try:
         inspect.signature(function).bind(**arguments)
     except TypeError as error:
@@ -103,11 +118,11 @@ def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
     return function(**arguments)
 
 
-def _check_class_folders(load: Mapping[str, Any], raw: datasets.DatasetDict) -> None:
+def _check_class_folders(load: Mapping[str, Any], raw: Mapping[str, Any]) -> None:
     """Raise where a class folder of pictures holds no file: datasets 5.2 leaves the class out without a word."""
     path, data_dir = str(load["path"]), str(load.get("data_dir") or "")
     root = Path(data_dir) if path == "imagefolder" else Path(path, data_dir)
-    features = next(iter(raw.values())).features
+    features = next(iter(raw.values())).features or {}  # a stream may not tell them
     if "data_files" in load or load.get("drop_labels") or "image" not in features or not root.is_dir():
         return
     label = features.get("label")

@@ -1,7 +1,6 @@
 """Cut a loaded data set into train, validation and test, each a table of roles and labels."""
 
 import hashlib
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,12 +14,17 @@ from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.labels import cut_stratified
 from hf_tune.data.loading import load_raw
 from hf_tune.data.row_origin import RowOrigin, build_origin
+from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
+from hf_tune.data.stream_heads import leave_encoded, read_tables
+from hf_tune.data.stream_labels import LabelReader
+from hf_tune.data.streamed import StreamedSplit
 from hf_tune.input_error import InputError
 from hf_tune.task import SINGLE_LABEL, Example, Kept, ProblemType, Task
 
 
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 _MADE_VALIDATION = 0.1
+SHUFFLE_BUFFER = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,15 @@ class DataSource:
     splits: SplitPlan = field(default_factory=SplitPlan)
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role → column; a role that is left out is the column of its own name."""
+    shuffle_buffer: int | None = None
+    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 10,000."""
+
+    def __post_init__(self) -> None:
+        """Check the buffer."""
+        if self.shuffle_buffer is not None and self.shuffle_buffer < 1:
+            raise InputError(
+                f"{self.shuffle_buffer!r} is out of range", "it must be at least 1", at=("shuffle_buffer",)
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +124,7 @@ class Split:
 class Splits:
     """All examples of a run."""
 
-    train: Split
+    train: Split | StreamedSplit
     validation: Split
     test: Split | None
     label_names: tuple[str, ...]
@@ -129,11 +142,12 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     `problem_type` None: what the label column looks like. Raises `InputError` for data that cannot be loaded, a split
     or column that is not there, splits that overlap or are empty, and labels that do not fit; it names row and split.
     """
-    raw = load_raw(source.load)
-    plan = _plan(source.splits, raw)
-    pieces = {name: _pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
-    parts = {name: _rows(raw, each, name) for name, each in pieces.items()}
-    _check_disjoint(plan, pieces)
+    loaded = load_raw(source.load)
+    plan = _plan(source.splits, loaded)
+    raw = read_tables(loaded, plan)
+    pieces = {name: find_pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
+    parts = {name: join_pieces(raw, each, name) for name, each in pieces.items()}
+    check_disjoint(plan, pieces)
     there = {name for rows in parts.values() for name in rows.column_names} | set(source.columns)
     roles = [role for role in task.columns if role in there or role not in task.optional_columns]
     columns = {role: source.columns.get(role, role) for role in roles}
@@ -148,7 +162,9 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         for name, rows in parts.items()
         if label_role is not None
     }
-    label_names, labels, kind = _read_labels(label_columns, task, problem_type)
+    stream = loaded.get(source.splits.train)
+    stream = stream if isinstance(stream, datasets.IterableDataset) else None
+    label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
     splits = {
         name: Split(
             name=name,
@@ -159,20 +175,22 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         )
         for name, rows in parts.items()
     }
-    notes = []
-    for name in ("test", "validation"):
-        if name in plan and name not in splits:
-            fraction = float(plan[name])
-            strata = label_names if kind == SINGLE_LABEL else ()
-            splits["train"], splits[name] = _cut(splits["train"], fraction, source.splits.seed, strata, name)
-            how = "stratified by label" if strata else "at random"
-            notes.append(
-                f"The {name} split was cut from train: {fraction:.0%} of its rows, {how}, seed {source.splits.seed}."
-            )
-    if "test" not in splits:
-        notes.append("There is no test split: one split both chose the checkpoint and is reported.")
+    notes = _cut_missing(splits, plan, source.splits.seed, label_names if kind == SINGLE_LABEL else ())
+    train: Split | StreamedSplit = splits["train"]
+    if stream is not None:
+        feature = label_columns["train"].feature if label_columns else None
+        reader = LabelReader(problem_type=kind, feature=feature, label_names=label_names, known_from="validation")
+        train = StreamedSplit(
+            head=splits["train"],
+            stream=leave_encoded(stream),
+            columns=columns,
+            labels=reader,
+            known_labels=splits["validation"].get_labels(),
+            shuffle_buffer=source.shuffle_buffer or SHUFFLE_BUFFER,
+        )
+        notes.append(train.describe())
     return Splits(
-        train=splits["train"],
+        train=train,
         validation=splits["validation"],
         test=splits.get("test"),
         label_names=tuple(label_names),
@@ -182,17 +200,33 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     )
 
 
+def _cut_missing(
+    splits: dict[str, Split], plan: Mapping[str, str | float], seed: int, strata: Sequence[str]
+) -> list[str]:
+    """Cut from train what the plan gives as a fraction, put it beside the others, and return what to know of it."""
+    notes = []
+    for name in ("test", "validation"):
+        if name in plan and name not in splits:
+            fraction = float(plan[name])
+            splits["train"], splits[name] = _cut(splits["train"], fraction, seed, strata, name)
+            how = "stratified by label" if strata else "at random"
+            notes.append(f"The {name} split was cut from train: {fraction:.0%} of its rows, {how}, seed {seed}.")
+    if "test" not in splits:
+        notes.append("There is no test split: one split both chose the checkpoint and is reported.")
+    return notes
+
+
 def _read_labels(
-    columns: Mapping[str, LabelColumn], task: Task, problem_type: ProblemType | None
+    columns: Mapping[str, LabelColumn], task: Task, problem_type: ProblemType | None, known_from: str
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray], ProblemType]:
     """Return label names, the labels of each split, and their kind."""
     if not columns:
         return (), {}, SINGLE_LABEL
     kind = find_problem_type(columns["train"].feature, problem_type, task.problem_types)
-    return *read_labels_as(kind, columns), kind
+    return *read_labels_as(kind, columns, known_from), kind
 
 
-def _plan(plan: SplitPlan, raw: datasets.DatasetDict) -> dict[str, str | float]:
+def _plan(plan: SplitPlan, raw: Mapping[str, Any]) -> dict[str, str | float]:
     """Return for each split its expression, or the fraction of train to cut."""
     validation = plan.validation
     if validation is None:
@@ -200,41 +234,6 @@ def _plan(plan: SplitPlan, raw: datasets.DatasetDict) -> dict[str, str | float]:
     planned: dict[str, str | float | None] = {"train": plan.train, "validation": validation}
     planned["test"] = plan.test if plan.test is not None else ("test" if "test" in raw else None)
     return {name: value for name, value in planned.items() if value is not None}
-
-
-def _pieces(raw: datasets.DatasetDict, expression: str, name: str) -> list[tuple[str, int, int]]:
-    """Return the (split, first, last + 1) that an expression such as `train[:80%]+extra` stands for."""
-    lengths = {each: len(rows) for each, rows in raw.items()}
-    try:
-        instructions = datasets.ReadInstruction.from_spec(expression).to_absolute(lengths)
-    except (ValueError, AssertionError) as error:
-        known = ", ".join(f"{each} ({length} rows)" for each, length in lengths.items())
-        raise InputError(f"no such split: {error}", f"the data has: {known}", at=("splits", name)) from None
-    return [
-        (each.splitname, each.from_ or 0, lengths[each.splitname] if each.to is None else each.to)
-        for each in instructions
-    ]
-
-
-def _rows(raw: datasets.DatasetDict, pieces: Sequence[tuple[str, int, int]], name: str) -> datasets.Dataset:
-    parts = [raw[split].select(range(first, end)) for split, first, end in pieces]
-    try:
-        return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
-    except ValueError as error:  # columns, or the names of a ClassLabel, that differ
-        joined = " and ".join(dict.fromkeys(split for split, _, _ in pieces))
-        message = str(error).partition("\n")[0]
-        hint = "give both the same columns"
-        raise InputError(f"{joined} cannot be joined: {message}", hint, at=("splits", name)) from None
-
-
-def _check_disjoint(plan: Mapping[str, Any], pieces: Mapping[str, Sequence[tuple[str, int, int]]]) -> None:
-    """Raise where one row would be in two splits."""
-    for other, name in itertools.combinations(pieces, 2):
-        for mine, theirs in itertools.product(pieces[name], pieces[other]):
-            shared = min(mine[2], theirs[2]) - max(mine[1], theirs[1])
-            if mine[0] == theirs[0] and shared > 0:
-                problem = f"{name} ({plan[name]}) and {other} ({plan[other]}) share {shared} rows"
-                raise InputError(problem, "a score on rows that trained is no score", at=("splits", name))
 
 
 def _check_columns(rows: datasets.Dataset, columns: Mapping[str, str], split: str) -> None:

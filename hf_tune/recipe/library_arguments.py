@@ -113,7 +113,6 @@ _LOAD_REFUSED = MappingProxyType(
         "split": "write it under `data.splits`, such as `train: train[:80%]`",
         "task": "loading scripts and tasks are gone from datasets; name roles under `data.columns`",
         "use_auth_token": "it is called `token` now; better: run `hf auth login` and leave it out",
-        "streaming": "hf_tune needs to know how many rows there are; leave it out",
         "features": "cast inside a loader of your own: `path: module:function`",
         "ignore_verifications": "it is called `verification_mode` now",
         "token": "never write a token into a recipe: run `hf auth login` or set HF_TOKEN",

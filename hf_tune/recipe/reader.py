@@ -44,6 +44,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     from hf_tune.model.checkpoint_config import ModelSource
     from hf_tune.recipe.rules import find_broken_rules
     from hf_tune.recipe.schema import Recipe
+    from hf_tune.recipe.stream_rules import get_defaults
     from hf_tune.training.arguments import resolve_training
     from hf_tune.training.early_stopping import EarlyStopping
     from hf_tune.training.objective import Objective, resolve_objective
@@ -71,7 +72,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         _check_rules(find_broken_rules, values, task, report)
     report.check()
     assert task is not None and model is not None and data is not None  # for the type checker; report.check() raised
-    resolved = resolve_training(training, stopping, task.training_arguments)
+    resolved = resolve_training(training, stopping, {**task.training_arguments, **get_defaults(values)})
     objective, resolved = resolve_objective(objective, resolved, get_learning_rates(values["peft"]))
     return Recipe(
         task=values["task"],

@@ -11,6 +11,7 @@ from hf_tune.adapter.method_words import WORDS, get_block
 from hf_tune.recipe.leaves import list_leaves
 from hf_tune.recipe.library_arguments import find_missing_trackers
 from hf_tune.recipe.source import KeyPath
+from hf_tune.recipe.stream_rules import STREAM_RULES, get_defaults
 from hf_tune.task import Task
 
 
@@ -22,7 +23,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 def find_broken_rules(values: Values, task: Task) -> Broken:
     """Yield every rule that the values break."""
-    for rule in RULES:
+    for rule in (*RULES, *STREAM_RULES):
         yield from rule(values, task)
 
 
@@ -62,9 +63,10 @@ def the_best_step_is_a_saved_step(values: Values, task: Task) -> Broken:
 
     transformers 5.23 refuses only what is no multiple; of a multiple the best evaluation may still lie between.
     """
-    training = values.get("training") or {}
+    written = values.get("training") or {}
+    training = {**get_defaults(values), **written}
     best = values.get("early_stopping") is not None or training.get("load_best_model_at_end")
-    save, evaluate = training.get("save_steps"), training.get("eval_steps") or training.get("logging_steps") or 500
+    save, evaluate = written.get("save_steps"), training.get("eval_steps") or training.get("logging_steps") or 500
     if best and training.get("eval_strategy") == "steps" and save not in (None, evaluate):
         problem = f"the best checkpoint needs saving ({save}) and evaluation ({evaluate}) at the same steps"
         yield ("training", "save_steps"), problem, "leave it out: it follows `eval_steps`"

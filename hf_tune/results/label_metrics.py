@@ -62,10 +62,10 @@ def guess_label_sets(train: Kept, kept: Kept, label_names: Sequence[str]) -> Map
 
 
 def guess_mean(train: Kept, kept: Kept) -> Mapping[str, Any]:
-    """Return the error of always answering the mean of train's labels."""
+    """Return the error of always answering the mean of known labels: train's, unless train is a stream."""
     mean = float(train["labels"].mean())
     error = float(np.sqrt(np.mean((kept["labels"] - mean) ** 2)))
-    return {"name": f"mean of train ({mean:.3f})", "metric": "rmse", "value": error}
+    return {"name": f"mean label ({mean:.3f})", "metric": "rmse", "value": error}
 
 
 def _f1(true: np.ndarray, predicted: np.ndarray, axis: int | None = None) -> float:

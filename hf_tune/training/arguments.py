@@ -42,6 +42,13 @@ def resolve_training(
     return resolved
 
 
+def get_stream_defaults(max_steps: int) -> dict[str, Any]:
+    """Return what stands in where train is a stream: judge and save every tenth of the run, take rows as they come."""
+    every = max(max_steps // 10, 1)
+    steps = {"eval_strategy": "steps", "eval_steps": every, "save_strategy": "steps", "save_steps": every}
+    return {**steps, "train_sampling_strategy": "random"}
+
+
 def build_arguments(resolved: Mapping[str, Any]) -> Any:
     """Return `TrainingArguments`; raises `InputError` with the library's words where they do not fit this machine."""
     import torch

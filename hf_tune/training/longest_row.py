@@ -17,7 +17,8 @@ def build_longest_row(task: Task, processor: Any, split: Any) -> Batch:
 def _find_longest(task: Task, processor: Any, split: Any) -> int:
     if task.encode_rows is None:
         return 0
-    rows = range(0, len(split), -(-len(split) // MOST_ROWS))
+    num_rows = len(getattr(split, "head", split))  # of a stream the first rows are known
+    rows = range(0, num_rows, -(-num_rows // MOST_ROWS))
     columns = task.encode_rows([split[row] for row in rows], processor)
     lengths = [len(values) for values in columns["input_ids"]]
     return rows[lengths.index(max(lengths))]

@@ -18,8 +18,13 @@ class StepPlan:
     steps_per_epoch: int
 
 
-def plan_steps(arguments: Any, num_rows: int) -> StepPlan:
-    """Return the steps that the Trainer will take over this many training rows; `arguments` are TrainingArguments."""
+def plan_steps(arguments: Any, num_rows: int | None) -> StepPlan:
+    """Return the steps that the Trainer will take over this many training rows; `arguments` are TrainingArguments.
+
+    A stream, whose rows nobody counted (None), is one epoch of `max_steps`.
+    """
+    if num_rows is None:
+        return StepPlan(steps=arguments.max_steps, steps_per_epoch=arguments.max_steps)
     batches = math.ceil(num_rows / (arguments.train_batch_size * arguments.world_size))
     return count_steps(batches, arguments.gradient_accumulation_steps, arguments.num_train_epochs, arguments.max_steps)
 

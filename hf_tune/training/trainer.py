@@ -17,7 +17,6 @@ from hf_tune.training.batch_fit import fit_batch_size
 from hf_tune.training.batch_sampler import (
     EpochLoader,
     EvaluationSampler,
-    TrainingSampler,
     build_loader,
     share_rows,
 )
@@ -33,8 +32,9 @@ from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
 from hf_tune.training.sharding import choose_blocks, is_sharded
 from hf_tune.training.step_plan import has_all_steps, plan_steps
+from hf_tune.training.stream_sampler import build_training_sampler
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
-from hf_tune.training.training_data import TrainingData
+from hf_tune.training.training_data import TrainingData, count_rows
 
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class FineTuneTrainer(Trainer):
         self.resumed_from = resume_from_checkpoint
         if self.args.auto_find_batch_size and (change := fit_batch_size(self)):
             self._note(change)
-        plan = plan_steps(self.args, len(self.data.train))
+        plan = plan_steps(self.args, count_rows(self.data.train))
         if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
             return restore_end(self, resume_from_checkpoint)
         try:
@@ -203,9 +203,7 @@ class FineTuneTrainer(Trainer):
 
     def get_train_dataloader(self) -> EpochLoader:
         """Return this process's part of the training rows; accelerate would repeat rows to even out the parts."""
-        lengths = self.train_dataset.lengths if self.args.train_sampling_strategy == "group_by_length" else None
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        sampler = TrainingSampler(len(self.train_dataset), seed, share_rows(self.args), lengths)
+        sampler = build_training_sampler(self.train_dataset, share_rows(self.args), self.args)
         return build_loader(self.train_dataset, sampler, self._collate, self.args)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> EpochLoader:

@@ -15,7 +15,7 @@ class TrainingData:
     """What a run trains on and is judged by."""
 
     train: Any
-    """Encoded training rows; their indices carry the epoch (`TrainingSampler`)."""
+    """Encoded training rows; their indices carry the epoch (`TrainingSampler`), or are positions of a stream."""
     validation: Any
     """Encoded rows that choose the checkpoint."""
     test: Any = None
@@ -30,3 +30,8 @@ class TrainingData:
     objective: Objective = field(default_factory=Objective)
     notes: Sequence[str] = ()
     """What a reader of the results has to know about the rows."""
+
+
+def count_rows(rows: Any) -> int | None:
+    """Return the number of rows of a split, raw or encoded; None for a stream, which has no length."""
+    return len(rows) if hasattr(rows, "__len__") else None

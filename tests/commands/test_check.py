@@ -171,3 +171,17 @@ def test_what_the_network_cannot_do_is_told(
 ) -> None:
     assert main([str(write_recipe()), "training.activation_checkpointing=true"]) == 2
     assert "training.activation_checkpointing: BatchNorm's statistics would move twice" in capsys.readouterr().err
+
+
+def test_a_stream_is_told_with_its_first_rows_and_its_steps(
+    write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe(replace=(("path: tiny_pictures:load", "path: tiny_pictures:stream\n    streaming: true"),))
+    loader = tmp_path / "tiny_pictures.py"
+    streamed = "def stream():\n    return {name: rows.to_iterable_dataset() for name, rows in load().items()}\n"
+    loader.write_text(f"{loader.read_text()}\n\n{streamed}")
+    assert main([str(recipe), "training.max_steps=7"]) == 0
+    told = capsys.readouterr().out
+    assert "train, first rows (24)" in told and "validation (9)" in told
+    assert "The train split is a stream" in told and "row 0 of train width 24" in told
+    assert "steps 7 in all; how many rows the stream has is not known" in told and "eval_steps=1" in told

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from hf_tune.data.loading import load_raw
@@ -126,3 +127,32 @@ def test_folders_that_are_no_class_may_be_empty(write_pictures: Callable[..., st
     raw = load_raw({"path": "imagefolder", "data_dir": folder})
     assert raw["train"].features["label"].names == ["green", "red"] and len(raw["test"]) == 1
     assert "label" not in load_raw({"path": "imagefolder", "data_dir": folder, "drop_labels": True})["train"].features
+
+
+STREAMS = """
+import datasets
+
+TABLE = datasets.Dataset.from_dict({"text": list("abc")})
+
+def load(kind="stream"):
+    tables = {"train": TABLE, "test": TABLE}
+    return tables if kind == "table" else {**tables, "train": TABLE.to_iterable_dataset()}
+
+def load_either(streaming=False):
+    return {"train": TABLE.to_iterable_dataset() if streaming else TABLE}
+"""
+
+
+def test_a_loader_may_return_a_stream_where_the_recipe_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_streams.py").write_text(STREAMS)
+    monkeypatch.syspath_prepend(tmp_path)
+    raw = load_raw({"path": "own_streams:load", "streaming": True})
+    assert isinstance(raw["train"], datasets.IterableDataset) and len(raw["test"]) == 3
+    raw = load_raw({"path": "own_streams:load_either", "streaming": True})
+    assert isinstance(raw["train"], datasets.IterableDataset)
+    with pytest.raises(InputError, match="the data set is a stream; write `streaming: true` under `load:`"):
+        load_raw({"path": "own_streams:load"})
+    with pytest.raises(InputError, match="the loader returned no stream; leave `streaming` out"):
+        load_raw({"path": "own_streams:load", "kind": "table", "streaming": True})

@@ -130,7 +130,7 @@ def test_a_file_format_brings_its_own_options_and_no_others() -> None:
     assert len(wrong) == 1 and wrong[0].startswith("drop_labels: unknown key of load_dataset()")
 
 
-@pytest.mark.parametrize("name", ["split", "streaming", "token", "features"])
+@pytest.mark.parametrize("name", ["split", "token", "features"])
 def test_an_argument_of_load_dataset_that_the_recipe_says_elsewhere_is_refused(name: str) -> None:
     told = problems(accepted_by_load("some/data"), {"path": "some/data", name: "x"})
     assert len(told) == 1 and told[0].startswith(f"{name}: not accepted by load_dataset()")

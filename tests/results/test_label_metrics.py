@@ -194,4 +194,4 @@ def test_guessing_answers_the_commonest_label_where_none_is_in_most_rows() -> No
 def test_guessing_a_number_answers_the_mean_of_train() -> None:
     kept = {"labels": np.asarray([1, 3], np.float32), "values": np.zeros(2, np.float32)}
     guess = guess_mean({"labels": np.asarray([1, 2, 3, 6], np.float32)}, kept)
-    assert guess == {"name": "mean of train (3.000)", "metric": "rmse", "value": pytest.approx(2**0.5)}
+    assert guess == {"name": "mean label (3.000)", "metric": "rmse", "value": pytest.approx(2**0.5)}

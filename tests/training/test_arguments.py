@@ -7,13 +7,22 @@ import pytest
 import torch
 
 from hf_tune.input_error import InputError
-from hf_tune.training.arguments import DEFAULTS, build_arguments, resolve_training
+from hf_tune.training.arguments import DEFAULTS, build_arguments, get_stream_defaults, resolve_training
 from hf_tune.training.early_stopping import EarlyStopping
 
 
 def test_what_is_given_wins_over_defaults_and_the_tasks_needs() -> None:
     resolved = resolve_training({"eval_strategy": "no", "seed": 3}, None, {"seed": 1, "max_steps": 5})
     assert resolved == {**DEFAULTS, "eval_strategy": "no", "seed": 3, "max_steps": 5}
+
+
+def test_a_stream_is_judged_and_saved_every_tenth_of_the_run_unless_the_recipe_says_otherwise() -> None:
+    resolved = resolve_training({"save_steps": 7}, None, get_stream_defaults(40))
+    assert (resolved["eval_strategy"], resolved["eval_steps"]) == ("steps", 4)
+    assert (resolved["save_strategy"], resolved["save_steps"]) == ("steps", 7)
+    assert get_stream_defaults(5)["eval_steps"] == 1
+    best = resolve_training({"eval_steps": 3}, EarlyStopping(), get_stream_defaults(40))
+    assert best["save_steps"] == 3
 
 
 def test_early_stopping_saves_when_it_evaluates() -> None:

@@ -119,3 +119,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (checkpoint / "trainer_state.json").write_text('{"global_step": ')
     with pytest.raises(InputError, match=r"trainer_state\.json' is damaged"):
         check_unfinished(checkpoint, StepPlan(steps=6, steps_per_epoch=2), scored=0)
+
+
+def test_a_stream_is_one_epoch_of_its_steps(tmp_path: Path) -> None:
+    assert plan_steps(build(tmp_path, max_steps=7), None) == StepPlan(steps=7, steps_per_epoch=7)
