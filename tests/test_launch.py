@@ -117,10 +117,13 @@ def test_a_gpu_config_without_a_gpu_ends_with_a_message_and_no_folder(
 
 @no_gpu
 def test_sharding_over_two_cpu_processes_is_refused_once(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    """TRAPS A3b: accelerate 1.15 leaves the sharding out and says nothing."""
+    """TRAPS A3b: accelerate 1.15 leaves the sharding out and says nothing.
+
+    The Trainer of transformers 5.23 makes the folder when it is built, before this can be known: it stays empty.
+    """
     launcher = ("--config_file", str(CONFIGS / "fsdp2.yaml"), "--num_processes", "2", "--main_process_port", "0")
     code, words = launch(launcher, write_recipe(replace=(("  use_cpu: true\n", ""),)))
-    assert code != 0 and not (tmp_path / "run").exists()
+    assert code != 0 and list((tmp_path / "run").glob("*")) == []
     assert words.count("without them use accelerate_configs/cpu_multi.yaml") == 1, words
 
 
