@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from sklearn import metrics
 from hf_tune.data.splits import load_splits
 from hf_tune.finetuned import load_finetuned
 from hf_tune.recipe.reader import load_recipe
-from hf_tune.recipe.stored import save_recipe
 
 
 NAMES = ["red", "green", "blue"]
@@ -120,32 +118,3 @@ def test_the_certainty_of_a_reference_is_that_of_all_classes(run_of_50_classes: 
         probabilities = head(torch.tensor(reference["features"])).double().softmax(1).numpy()
     assert np.allclose(reference["entropy"], entropy(probabilities, axis=1), atol=1e-4)
     assert np.allclose(reference["top_score"], probabilities.max(1), atol=1e-5)
-
-
-def test_the_saved_recipe_is_the_run_with_its_overrides(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(), ["training.seed=5"])
-    text = save_recipe(recipe, tmp_path / "kept")
-    assert (tmp_path / "kept" / "recipe.yaml").read_text() == text
-    again = load_recipe(tmp_path / "kept" / "recipe.yaml")
-    assert again.training == recipe.training and again.training["seed"] == 5
-    assert (again.model, again.data, again.preprocess) == (recipe.model, recipe.data, recipe.preprocess)
-    assert text.splitlines()[0] == "task: image_classification"
-
-
-def test_the_users_loader_is_kept_beside_the_recipe(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe())
-    save_recipe(recipe, tmp_path / "kept")
-    kept = {file.name for file in (tmp_path / "kept").iterdir()}
-    assert kept == {"recipe.yaml", "tiny_pictures.py"}
-    assert (tmp_path / "kept" / "tiny_pictures.py").read_text() == (tmp_path / "tiny_pictures.py").read_text()
-
-
-def test_a_module_of_the_standard_library_is_not_copied(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(replace=(("tiny_pictures:load", "json"),)))
-    save_recipe(recipe, tmp_path / "kept")
-    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["recipe.yaml"]
-
-
-def test_a_run_can_be_resumed_from_its_own_recipe(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    text = save_recipe(load_recipe(write_recipe()), tmp_path)
-    assert (tmp_path / "recipe.yaml").read_text() == text

@@ -19,11 +19,14 @@ def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None)
     """Write recipe.yaml, the run's values with overrides applied, and the user's loader beside; return its text.
 
     `loaded` adds the commit of the checkpoint, so that the recipe repeats the run when the Hub has moved on, and the
-    layers that were not quantised, so that the base is built as it was.
+    layers that were not quantised, so that the base is built as it was. `resume_from_checkpoint` is left out: running
+    recipe.yaml repeats the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     values = order_blocks(recipe.values)
+    training = recipe.values["training"]
+    values["training"] = {name: value for name, value in training.items() if name != "resume_from_checkpoint"}
     for name, value in (("revision", loaded.revision), ("quantization_config", loaded.quantization)) if loaded else ():
         values["model"] = {**values["model"], name: value} if value is not None else values["model"]
     YAML().dump(values, stream)

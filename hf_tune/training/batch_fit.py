@@ -22,15 +22,15 @@ def fit_batch_size(trainer: Any) -> str | None:
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         problem = "what a sharded model needs is not known before it is sharded"
         raise InputError(problem, "leave it out", at=("auto_find_batch_size",))
-    asked = arguments.per_device_train_batch_size
+    asked, parts = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps
     while add_up([not _fits(trainer, arguments.train_batch_size)], trainer.cpu_group)[0]:
         size = arguments.per_device_train_batch_size
         if size == 1:
             hint = "`activation_checkpointing: true`, `bf16: true` and `peft: lora` need less"
             raise InputError("not even one row fits into memory", hint, at=("auto_find_batch_size",))
-        smaller = max(each for each in range(1, size) if size % each == 0)
+        smaller = max(each for each in range(1, size) if asked % each == 0)
         arguments.per_device_train_batch_size = smaller
-        arguments.gradient_accumulation_steps *= size // smaller
+        arguments.gradient_accumulation_steps = parts * (asked // smaller)
     trainer._train_batch_size = arguments.train_batch_size
     arguments.auto_find_batch_size = False  # the Trainer would shrink the batch alone
     if arguments.per_device_train_batch_size == asked:

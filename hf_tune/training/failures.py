@@ -1,16 +1,29 @@
 """What the world does to a run that trains, in a sentence: no memory, no disk, a worker or a process that died."""
 
 import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError
 
 from hf_tune.input_error import RunStopped
 from hf_tune.training.checkpoints import find_checkpoint
 
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO, errno.EFBIG)
-_DISK_WORDS = re.compile(r"No space left|Disk quota|Read-only file system|File too large|failed writing file", re.I)
+MAY_BE_EXPLAINED = (RuntimeError, MemoryError, OSError, SafetensorError)
+"""What `explain_failure` may know. Of a full disk safetensors 0.8 tells by an error of its own, no OSError."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOST = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+_FULL_WORDS = re.compile(
+    r"No space left|Disk quota|File too large|failed writing file|file write failed"
+    r"|iostream error|unexpected pos \d+ vs \d+",  # torch.save 2.15, of a file that was cut off
+    re.I,
+)
+_LOST_WORDS = re.compile(r"Read-only file system|Stale file handle", re.I)
+_WORKER_WORDS = "DataLoader worker (pid"  # an error that a worker raised speaks of a `DataLoader worker process`
 _PEER_WORDS = re.compile(r"Connection closed by peer|Connection reset by peer|NCCL|gloo|ProcessGroup", re.I)
 
 
@@ -22,13 +35,13 @@ def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluati
     text = str(error)
     if isinstance(error, Exception) and (should_reduce_batch_size(error) or isinstance(error, MemoryError)):
         return RunStopped(*_explain_memory(arguments, step, is_evaluating))
-    if "DataLoader worker" in text:
+    if _WORKER_WORDS in text:
         first = text.partition("\n")[0]
         hint = "often memory runs out: lower `dataloader_num_workers`"
         return RunStopped(f"step {step + 1}: a worker that loads rows died: {first}", f"{hint}; {kept}")
-    if (isinstance(error, OSError) and error.errno in _DISK) or _DISK_WORDS.search(text):
+    if advice := _explain_disk(error, Path(arguments.output_dir)):
         first = text.partition("\n")[0]
-        return RunStopped(f"step {step}: the run cannot write its folder: {first}", f"make room; {kept}")
+        return RunStopped(f"step {step}: the run cannot write its folder: {first}", f"{advice}; {kept}")
     if isinstance(error, RuntimeError) and arguments.world_size > 1 and _PEER_WORDS.search(text):
         first = text.partition("\n")[0]
         return RunStopped(
@@ -54,6 +67,19 @@ def say_how_to_go_on(folder: Path) -> str:
     if checkpoint is None:
         return "no checkpoint was saved yet: start again with --overwrite"
     return f"{checkpoint} is whole: start again with --resume"
+
+
+def _explain_disk(error: BaseException, folder: Path) -> str | None:
+    """Return what to do where the disk is full or the run's folder is lost; None where the error is another one."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = error.filename if isinstance(error, OSError) else None
+    # The data may be on a disk that is lost too; then it is a row that cannot be read.
+    is_own = name is None or Path(os.fsdecode(name)).absolute().is_relative_to(folder.absolute())
+    if is_own and (number in _FULL or _FULL_WORDS.search(str(error))):
+        return "make room"
+    if (is_own and name is not None and number in _LOST) or _LOST_WORDS.search(str(error)):
+        return "see that the folder is there and can be written"
+    return None
 
 
 def _explain_memory(arguments: Any, step: int, is_evaluating: bool) -> tuple[str, str]:

@@ -15,13 +15,17 @@ def load_weights(model: Any, folder: Path) -> bool:
     """Load the weights in a folder into a network; False where they are those of an adapter or of a sharded network.
 
     transformers 5.23 saves some networks (ViT) under other names than they have in memory, and its Trainer, which does
-    not know this, goes on with the weights that were there before.
+    not know this, goes on with the weights that were there before. Raises `RuntimeError` where a weight is missing,
+    which `from_pretrained` alone would draw at random.
     """
     file = folder / "model.safetensors"
     if not file.exists() and not (folder / "model.safetensors.index.json").exists():
         return False
     if isinstance(model, PreTrainedModel):
-        weights = type(model).from_pretrained(folder, config=model.config, dtype="auto").state_dict()
+        loaded, info = type(model).from_pretrained(folder, config=model.config, dtype="auto", output_loading_info=True)
+        if info["missing_keys"]:
+            raise RuntimeError(f"{folder} has missing weights: {', '.join(sorted(info['missing_keys']))}")
+        weights = loaded.state_dict()
     else:
         weights = safetensors.torch.load_file(file)
     model.load_state_dict(weights)
