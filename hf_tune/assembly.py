@@ -23,6 +23,7 @@ from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.batch_sampler import share_rows
 from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, settle_checkpoints
+from hf_tune.training.failures import explained
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.run_folder import (
@@ -109,11 +110,15 @@ def build_trainer(
         notes=(*splits.notes, *notes),
     )
     stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
+    is_made = recipe.output_dir.exists()
     with recipe.blame("training"):
         try:
             trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, stops)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
+        if not is_made:  # the Trainer has made it, and the checks go on
+            with contextlib.suppress(OSError):
+                recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
@@ -140,7 +145,8 @@ def hold_run(
                     settle_checkpoints(folder, checkpoint, trainer.args.save_total_limit)
                 save_recipe(recipe, folder, loaded)
                 say_disk(folder, _estimate_disk(recipe, trainer.model))
-        yield None if checkpoint is None else str(folder / checkpoint.name)
+        with explained(trainer):
+            yield None if checkpoint is None else str(folder / checkpoint.name)
 
 
 def _find_seed(recipe: Recipe) -> int:

@@ -148,9 +148,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     pieces = {name: find_pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
     parts = {name: join_pieces(raw, each, name) for name, each in pieces.items()}
     check_disjoint(plan, pieces)
-    there = {name for rows in parts.values() for name in rows.column_names} | set(source.columns)
-    roles = [role for role in task.columns if role in there or role not in task.optional_columns]
-    columns = {role: source.columns.get(role, role) for role in roles}
+    columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
         if len(rows) == 0:
             raise InputError(f"split {name!r} ({plan[name]}) has no row", at=("splits", name))
@@ -198,6 +196,13 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         fingerprint=_fingerprint(raw),
         notes=tuple(notes),
     )
+
+
+def _find_columns(source: DataSource, task: Task, parts: Mapping[str, datasets.Dataset]) -> dict[str, str]:
+    """Return role → column of the roles that the data or the recipe names, and of those that no data set may lack."""
+    there = {name for rows in parts.values() for name in rows.column_names} | set(source.columns)
+    roles = [role for role in task.columns if role in there or role not in task.optional_columns]
+    return {role: source.columns.get(role, role) for role in roles}
 
 
 def _cut_missing(

@@ -25,8 +25,6 @@ def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None)
     folder.mkdir(parents=True, exist_ok=True)
     stream = io.StringIO()
     values = order_blocks(recipe.values)
-    training = recipe.values["training"]
-    values["training"] = {name: value for name, value in training.items() if name != "resume_from_checkpoint"}
     for name, value in (("revision", loaded.revision), ("quantization_config", loaded.quantization)) if loaded else ():
         values["model"] = {**values["model"], name: value} if value is not None else values["model"]
     YAML().dump(values, stream)
@@ -50,5 +48,7 @@ def _copy_module(name: str, source: Path, folder: Path) -> None:
 
 
 def order_blocks(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the blocks in the order that recipes have."""
-    return {name: values[name] for name in BLOCKS if values.get(name) is not None}
+    """Return the blocks in the order that recipes have, without the word that one run was resumed."""
+    ordered = {name: values[name] for name in BLOCKS if values.get(name) is not None}
+    training = {name: value for name, value in values["training"].items() if name != "resume_from_checkpoint"}
+    return {**ordered, "training": training}

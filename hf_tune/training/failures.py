@@ -1,8 +1,10 @@
 """What the world does to a run that trains, in a sentence: no memory, no disk, a worker or a process that died."""
 
+import contextlib
 import errno
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,18 @@ _FULL_WORDS = re.compile(
 _LOST_WORDS = re.compile(r"Read-only file system|Stale file handle", re.I)
 _WORKER_WORDS = "DataLoader worker (pid"  # an error that a worker raised speaks of a `DataLoader worker process`
 _PEER_WORDS = re.compile(r"Connection closed by peer|Connection reset by peer|NCCL|gloo|ProcessGroup", re.I)
+
+
+@contextlib.contextmanager
+def explained(trainer: Any) -> Iterator[None]:
+    """Raise `RunStopped` where memory, the disk, a worker or another process ends the run; else what was raised."""
+    try:
+        yield
+    except MAY_BE_EXPLAINED as error:
+        told = explain_failure(error, trainer.args, trainer.state.global_step, not trainer.model.training)
+        if told is None:
+            raise
+        raise told from error
 
 
 def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluating: bool) -> RunStopped | None:

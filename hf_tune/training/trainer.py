@@ -21,7 +21,7 @@ from hf_tune.training.batch_sampler import (
     share_rows,
 )
 from hf_tune.training.checkpoints import UNFINISHED, name_best, write_checkpoint
-from hf_tune.training.failures import explain_failure, explain_loss, say_how_to_go_on
+from hf_tune.training.failures import explain_loss, explained, say_how_to_go_on
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.kept_rows import KeptRows, put_in_order
@@ -89,19 +89,14 @@ class FineTuneTrainer(Trainer):
         Raises `RunStopped` where memory, the disk, a worker, another process or a signal ends the run.
         """
         self.resumed_from = resume_from_checkpoint
-        if self.args.auto_find_batch_size and (change := fit_batch_size(self)):
-            self._note(change)
-        plan = plan_steps(self.args, count_rows(self.data.train))
-        if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
-            return restore_end(self, resume_from_checkpoint)
-        try:
+        with explained(self):
+            if self.args.auto_find_batch_size and (change := fit_batch_size(self)):
+                self._note(change)
+            plan = plan_steps(self.args, count_rows(self.data.train))
+            if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
+                return restore_end(self, resume_from_checkpoint)
             with self.interruption:
                 trained = super().train(resume_from_checkpoint, **kwargs)
-        except (RuntimeError, MemoryError, OSError) as error:
-            told = explain_failure(error, self.args, self.state.global_step, not self.model.training)
-            if told is None:
-                raise
-            raise told from error
         average_statistics(self.model)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
             self._note(

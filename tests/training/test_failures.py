@@ -244,7 +244,6 @@ def test_an_optimiser_state_that_the_system_cuts_off_leaves_the_checkpoint_befor
     check_kept(tmp_path / "run", 2)
 
 
-@pytest.mark.xfail(strict=True, raises=safetensors.SafetensorError, reason="train() has to catch MAY_BE_EXPLAINED")
 def test_weights_that_the_system_cuts_off_leave_the_checkpoint_before(
     build_tiny: Callable[..., Any], tmp_path: Path
 ) -> None:
