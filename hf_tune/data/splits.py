@@ -24,7 +24,7 @@ from hf_tune.task import SINGLE_LABEL, Example, Kept, ProblemType, Task
 
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 _MADE_VALIDATION = 0.1
-SHUFFLE_BUFFER = 10_000
+SHUFFLE_BUFFER = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class DataSource:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role → column; a role that is left out is the column of its own name."""
     shuffle_buffer: int | None = None
-    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 10,000."""
+    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000, as there."""
 
     def __post_init__(self) -> None:
         """Check the buffer."""

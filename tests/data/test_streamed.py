@@ -37,6 +37,15 @@ TASK: Any = SimpleNamespace(
 )
 
 
+@pytest.fixture(autouse=True)
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pass end at once.
+
+    datasets 5.2 sleeps 5 s wherever it stops reading several parquet files, for the threads of PyArrow.
+    """
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Splits]:
     """Return a function that writes train in several files, validation in one, and loads them as a stream."""
