@@ -57,7 +57,7 @@ class DataSource:
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role → column; a role that is left out is the column of its own name."""
     shuffle_buffer: int | None = None
-    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000, as there."""
+    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000."""
 
     def __post_init__(self) -> None:
         """Check the buffer."""
