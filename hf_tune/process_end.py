@@ -8,7 +8,7 @@ import time
 from hf_tune.input_error import InputError
 
 
-SECONDS = 3.0
+SECONDS = 10.0
 """How long a process waits with its words: where the first one has the same, the launcher ends this one meanwhile."""
 
 
