@@ -59,6 +59,7 @@ class JsonLog(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the file with what the checkpoint knows: what a killed run wrote after it will come again."""
         if state.is_world_process_zero:
+            Path(args.output_dir).mkdir(parents=True, exist_ok=True)
             lines = [json.dumps(event) + "\n" for event in state.log_history]
             write_whole(Path(args.output_dir, "log.jsonl"), "".join(lines))
 

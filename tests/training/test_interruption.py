@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from hf_tune.training import interruption as interruption_module
 from hf_tune.training.interruption import Interruption
 
 
@@ -25,17 +26,27 @@ def test_the_first_signal_is_a_wish_and_says_so_in_one_line(
     assert words == f"{number.name}: finishing and saving this step; Ctrl-C again ends at once\n"
 
 
-def test_a_second_ctrl_c_ends_at_once() -> None:
+def test_a_second_ctrl_c_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption_module, "PATIENCE_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt), Interruption():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_after_sigterm_ends_at_once() -> None:
+def test_ctrl_c_after_sigterm_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A scheduler asks first; the person who does not want to wait has one key to press."""
+    monkeypatch.setattr(interruption_module, "PATIENCE_SECONDS", -1.0)
     with pytest.raises(KeyboardInterrupt), Interruption():
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_ctrl_c_that_the_launcher_hands_on_at_once_is_the_same_one() -> None:
+    """Seen with torchrun, which gets the key of the terminal as its workers do, and sends it to them as well."""
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert interruption.asked
 
 
 def test_a_second_sigterm_is_the_same_wish(capsys: pytest.CaptureFixture[str]) -> None:
