@@ -14,7 +14,7 @@ from hf_tune.input_error import RunStopped
 from hf_tune.training.checkpoints import find_checkpoint
 
 
-MAY_BE_EXPLAINED = (RuntimeError, MemoryError, OSError, SafetensorError)
+MAY_BE_EXPLAINED = (RuntimeError, MemoryError, OSError, EOFError, SafetensorError)
 """What `explain_failure` may know. Of a full disk safetensors 0.8 tells by an error of its own, no OSError."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -49,8 +49,8 @@ def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluati
     text = str(error)
     if isinstance(error, Exception) and (should_reduce_batch_size(error) or isinstance(error, MemoryError)):
         return RunStopped(*_explain_memory(arguments, step, is_evaluating))
-    if _WORKER_WORDS in text:
-        first = text.partition("\n")[0]
+    if _is_dead_worker(error, arguments):
+        first = text.partition("\n")[0] or type(error).__name__
         hint = "often memory runs out: lower `dataloader_num_workers`"
         return RunStopped(f"step {step + 1}: a worker that loads rows died: {first}", f"{hint}; {kept}")
     if advice := _explain_disk(error, Path(arguments.output_dir)):
@@ -62,6 +62,13 @@ def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluati
             f"step {step + 1}: another process of this run has ended ({first})", f"see its words; {kept}"
         )
     return None
+
+
+def _is_dead_worker(error: BaseException, arguments: Any) -> bool:
+    """Return whether a worker that loads rows has died: torch notices it, or a tensor cannot be fetched from it."""
+    lost = isinstance(error, (ConnectionError, EOFError))
+    lost |= isinstance(error, FileNotFoundError) and error.filename is None  # its socket, which has gone with it
+    return _WORKER_WORDS in str(error) or (lost and arguments.dataloader_num_workers > 0)
 
 
 def explain_loss(step: int, learning_rate: float, folder: Path) -> RunStopped:

@@ -59,7 +59,16 @@ def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     folder = tmp_path_factory.mktemp("recipes")
     (folder / "tiny_pictures.py").write_text(tiny_loader)
     (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
-    return run_cells(folder, "run_recipe", "stop_and_resume", "resume_elsewhere", "run_sharded")
+    return run_cells(folder, "run_recipe", "stop_and_resume", "resume_elsewhere")
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str, str], tiny_loader: str) -> Runs:
+    """Return runs of the same recipe whose network is cut over the processes."""
+    folder = tmp_path_factory.mktemp("sharded")
+    (folder / "tiny_pictures.py").write_text(tiny_loader)
+    (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
+    return run_cells(folder, "run_sharded")
 
 
 RECIPE = """\
@@ -168,23 +177,24 @@ def test_more_processes_resume_a_run_where_the_rows_of_a_step_stay(recipes: Runs
     assert all(torch.allclose(moved[name], alone[name], atol=1e-4) for name in alone)
 
 
+@pytest.mark.slow
 @several
 @pytest.mark.parametrize(("method", "file"), [("full", "model"), ("lora", "adapter_model")])
 def test_a_network_cut_over_processes_ends_as_one_that_is_whole(
-    method: str, file: str, world: int, recipes: Runs
+    method: str, file: str, world: int, sharded: Runs
 ) -> None:
     """FSDP2 with what accelerate_configs/fsdp2.yaml says: training, best checkpoint, weights put together, proof."""
     weights, expected = (
-        safetensors.torch.load_file(recipes.folder / f"sharded-{method}-{each}" / f"{file}.safetensors")
+        safetensors.torch.load_file(sharded.folder / f"sharded-{method}-{each}" / f"{file}.safetensors")
         for each in (world, 1)
     )
     assert weights.keys() == expected.keys()
     assert all(torch.allclose(weights[name], expected[name], atol=1e-5) for name in expected)
-    found = recipes.read("run_sharded", world)
+    found = sharded.read("run_sharded", world)
     assert found[method]["proof"]["passed"]
     assert "is whole: start again with --resume" in found["words"] and found["resumed"]["proof"]["passed"]
     whole, resumed = (
-        safetensors.torch.load_file(recipes.folder / f"sharded-{name}-{world}" / "model.safetensors")
+        safetensors.torch.load_file(sharded.folder / f"sharded-{name}-{world}" / "model.safetensors")
         for name in ("full", "stopped")
     )
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
