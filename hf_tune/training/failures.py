@@ -35,7 +35,11 @@ def explained(trainer: Any) -> Iterator[None]:
     try:
         yield
     except MAY_BE_EXPLAINED as error:
-        told = explain_failure(error, trainer.args, trainer.state.global_step, not trainer.model.training)
+        place = trainer.args, trainer.state.global_step, not trainer.model.training
+        try:
+            told = explain_failure(error, *place)
+        except RuntimeError as later:  # torch tells of a dead worker when the system does: at any moment, here too
+            told = explain_failure(later, *place)
         if told is None:
             raise
         raise told from error

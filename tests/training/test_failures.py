@@ -18,8 +18,9 @@ import torch
 from transformers import TrainerCallback
 
 from hf_tune.input_error import RunStopped
+from hf_tune.training import failures
 from hf_tune.training.checkpoints import find_checkpoint
-from hf_tune.training.failures import MAY_BE_EXPLAINED, explain_failure, say_how_to_go_on
+from hf_tune.training.failures import MAY_BE_EXPLAINED, explain_failure, explained, say_how_to_go_on
 
 
 class AtStep(TrainerCallback):
@@ -188,6 +189,23 @@ def test_a_tensor_that_cannot_be_fetched_from_a_worker_tells_of_its_death(error:
     assert told is not None and told.problem.startswith("step 4: a worker that loads rows died: ")
     arguments.dataloader_num_workers = 0
     assert "worker" not in str(explain_failure(error, arguments, 3, is_evaluating=False))
+
+
+def test_what_torch_tells_of_a_worker_in_the_middle_of_an_explanation_is_explained(
+    build_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found under load: torch 2.15 raises it from a signal handler, wherever Python is."""
+    real, met = failures.explain_failure, []
+
+    def explain(error: BaseException, *place: Any, **more: Any) -> Any:
+        met.append(error)
+        if len(met) == 1:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        return real(error, *place, **more)
+
+    monkeypatch.setattr(failures, "explain_failure", explain)
+    with pytest.raises(RunStopped, match="a worker that loads rows died: DataLoader worker"), explained(build_tiny()):
+        raise ConnectionResetError(104, "Connection reset by peer")
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, OSError])
