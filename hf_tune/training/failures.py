@@ -4,10 +4,12 @@ import contextlib
 import errno
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from hf_tune.input_error import RunStopped
@@ -37,12 +39,21 @@ def explained(trainer: Any) -> Iterator[None]:
     except MAY_BE_EXPLAINED as error:
         place = trainer.args, trainer.state.global_step, not trainer.model.training
         try:
+            _hear_dead_worker(error)
             told = explain_failure(error, *place)
         except RuntimeError as later:  # torch tells of a dead worker when the system does: at any moment, here too
             told = explain_failure(later, *place)
         if told is None:
             raise
         raise told from error
+
+
+def _hear_dead_worker(error: BaseException) -> None:
+    """Raise now what torch would raise of a dead worker when the system tells it: anywhere, and in a second or so."""
+    if _is_lost_connection(error):
+        for _ in range(20):
+            torch._C._error_if_any_worker_fails()
+            time.sleep(0.05)
 
 
 def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluating: bool) -> RunStopped | None:
@@ -70,9 +81,12 @@ def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluati
 
 def _is_dead_worker(error: BaseException, arguments: Any) -> bool:
     """Return whether a worker that loads rows has died: torch notices it, or a tensor cannot be fetched from it."""
-    lost = isinstance(error, (ConnectionError, EOFError))
-    lost |= isinstance(error, FileNotFoundError) and error.filename is None  # its socket, which has gone with it
-    return _WORKER_WORDS in str(error) or (lost and arguments.dataloader_num_workers > 0)
+    return _WORKER_WORDS in str(error) or (_is_lost_connection(error) and arguments.dataloader_num_workers > 0)
+
+
+def _is_lost_connection(error: BaseException) -> bool:
+    no_socket = isinstance(error, FileNotFoundError) and error.filename is None  # it has gone with its process
+    return isinstance(error, (ConnectionError, EOFError)) or no_socket
 
 
 def explain_loss(step: int, learning_rate: float, folder: Path) -> RunStopped:
