@@ -42,9 +42,15 @@ def start(launcher: tuple[str, ...], recipe: Path, *arguments: str) -> subproces
 
 
 def launch(launcher: tuple[str, ...], recipe: Path, *arguments: str) -> tuple[int, str]:
-    """Run to the end and return the exit code and every word."""
-    process = start(launcher, recipe, *arguments)
-    words, _ = process.communicate(timeout=300)
+    """Run to the end and return the exit code and every word.
+
+    The launcher looks for a free port and takes it later: where another process was quicker, it is started again.
+    """
+    for _ in range(3):
+        process = start(launcher, recipe, *arguments)
+        words, _ = process.communicate(timeout=300)
+        if "EADDRINUSE" not in words:
+            break
     return process.returncode, words
 
 
