@@ -41,10 +41,11 @@ def finish_run(
     kept = {name: trainer.keep_rows(each) for name, each in encoded.items()}
     # Without the wrapper that runs forward under autocast: the proof compares in float32.
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    if is_sharded(trainer):
-        model = _build_whole(recipe, task, loaded, splits, collect_weights(trainer))
+    weights = collect_weights(trainer) if is_sharded(trainer) else None  # every process gives its part
     if not trainer.is_world_process_zero():
         return {}
+    if weights is not None:
+        model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
     _save(model, loaded.processor, folder)
     cast_to_float32(model)  # what follows reads and compares in float32
@@ -84,15 +85,11 @@ def finish_run(
 
 
 def _build_whole(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits, weights: Mapping[str, Any]) -> Any:
-    """Return a network like the one whose parts the processes hold, on the CPU, with their weights.
-
-    `weights` are empty on the processes that need no network.
-    """
+    """Return a network like the one whose parts the processes hold, on the CPU, with their weights."""
     source = replace(recipe.model, problem_type=splits.problem_type, revision=loaded.revision)
     again = task.load_model(source, recipe.preprocess, splits.label_names)
     model = attach_adapter(again, recipe.peft, recipe.batch_norm, task.peft_task_type)
-    if weights:
-        model.load_state_dict(weights)
+    model.load_state_dict(weights)
     return model
 
 

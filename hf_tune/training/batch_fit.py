@@ -10,6 +10,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from hf_tune.input_error import InputError
 from hf_tune.training.processes import add_up
+from hf_tune.training.sharding import is_sharded
 
 
 def fit_batch_size(trainer: Any) -> str | None:
@@ -19,7 +20,7 @@ def fit_batch_size(trainer: Any) -> str | None:
     model is sharded only later.
     """
     arguments = trainer.args
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if is_sharded(trainer):
         problem = "what a sharded model needs is not known before it is sharded"
         raise InputError(problem, "leave it out", at=("auto_find_batch_size",))
     asked, parts = arguments.per_device_train_batch_size, arguments.gradient_accumulation_steps

@@ -62,17 +62,15 @@ def explain_failure(error: BaseException, arguments: Any, step: int, is_evaluati
 
     kept = say_how_to_go_on(Path(arguments.output_dir))
     text = str(error)
+    first = text.partition("\n")[0] or type(error).__name__
     if isinstance(error, Exception) and (should_reduce_batch_size(error) or isinstance(error, MemoryError)):
         return RunStopped(*_explain_memory(arguments, step, is_evaluating))
     if _is_dead_worker(error, arguments):
-        first = text.partition("\n")[0] or type(error).__name__
         hint = "often memory runs out: lower `dataloader_num_workers`"
         return RunStopped(f"step {step + 1}: a worker that loads rows died: {first}", f"{hint}; {kept}")
     if advice := _explain_disk(error, Path(arguments.output_dir)):
-        first = text.partition("\n")[0]
         return RunStopped(f"step {step}: the run cannot write its folder: {first}", f"{advice}; {kept}")
     if isinstance(error, RuntimeError) and arguments.world_size > 1 and _PEER_WORDS.search(text):
-        first = text.partition("\n")[0]
         return RunStopped(
             f"step {step + 1}: another process of this run has ended ({first})", f"see its words; {kept}"
         )

@@ -219,10 +219,12 @@ class FineTuneTrainer(Trainer):
             super()._load_best_model()
 
     def _maybe_log_save_evaluate(self, tr_loss: Any, grad_norm: Any, model: Any, *args: Any, **kwargs: Any) -> None:
-        if self.control.should_log or self.control.should_evaluate or self.control.should_save or self.must_stop:
-            self._check_loss(self.loss_watch.read())
-            average_statistics(self.model)
         saves = self.control.should_save
+        reads_weights = self.control.should_evaluate or saves or self.must_stop
+        if self.control.should_log or reads_weights:
+            self._check_loss(self.loss_watch.read())
+        if reads_weights:
+            average_statistics(self.model)
         super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, *args, **kwargs)
         if self.must_stop:
             if not saves:
