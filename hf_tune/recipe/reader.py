@@ -48,6 +48,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     from hf_tune.training.arguments import resolve_training
     from hf_tune.training.early_stopping import EarlyStopping
     from hf_tune.training.objective import Objective, resolve_objective
+    from hf_tune.training.speed import Speed
 
     _add_folder(str(Path(source.file).parent.resolve()))
     task = _find_task(values, report)
@@ -66,12 +67,13 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     objective = None
     if values.get("objective") is not None:
         objective = build_dataclass(Objective, values["objective"], ("objective",), report)
+    speed = build_dataclass(Speed, values.get("speed", {}), ("speed",), report)
     training = _check_training(values, report)
     card = _check_card(values, report)
     if task:
         _check_rules(find_broken_rules, values, task, report)
     report.check()
-    assert task is not None and model is not None and data is not None  # for the type checker; report.check() raised
+    assert task and model and data and speed  # for the type checker; report.check() raised
     resolved = resolve_training(training, stopping, {**task.training_arguments, **get_defaults(values)})
     objective, resolved = resolve_objective(objective, resolved, get_learning_rates(values["peft"]))
     return Recipe(
@@ -84,6 +86,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         early_stopping=stopping,
         objective=objective,
         training=resolved,
+        speed=speed,
         card=card,
         values=values,
         source=source,

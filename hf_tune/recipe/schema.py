@@ -14,6 +14,7 @@ from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.source import KeyPath, Source
 from hf_tune.training.early_stopping import EarlyStopping
 from hf_tune.training.objective import Objective
+from hf_tune.training.speed import Speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Recipe:
     early_stopping: EarlyStopping | None = None
     training: Mapping[str, Any]
     """Fields of `TrainingArguments`, with what `early_stopping:` stands for."""
+    speed: Speed = field(default_factory=Speed)
+    """What is computed once instead of every epoch."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of `huggingface_hub.ModelCardData`."""
     values: Mapping[str, Any]

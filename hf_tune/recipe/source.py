@@ -25,6 +25,7 @@ BLOCKS = (
     "objective",
     "early_stopping",
     "training",
+    "speed",
     "card",
 )
 """The blocks of a recipe, in the order that recipes have."""

@@ -276,5 +276,6 @@ class FineTuneTrainer(Trainer):
         logger.warning(note)
         self.data = replace(self.data, notes=(*self.data.notes, note))
 
-    def _collate(self, examples: Sequence[Example]) -> Batch:
-        return self.task.collate(examples, self.encoder)
+    def _collate(self, examples: Batch | Sequence[Example]) -> Batch:
+        """Return one batch; splits whose rows all have one shape give it whole (`__getitems__`)."""
+        return examples if isinstance(examples, dict) else self.task.collate(examples, self.encoder)
