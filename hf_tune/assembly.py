@@ -24,6 +24,7 @@ from hf_tune.training.arguments import build_arguments
 from hf_tune.training.batch_sampler import share_rows
 from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, settle_checkpoints
 from hf_tune.training.failures import explained
+from hf_tune.training.feature_plan import plan_features
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.run_folder import (
@@ -107,6 +108,7 @@ def build_trainer(
         new_layers=loaded.new_layers,
         objective=recipe.objective,
         problem_type=splits.problem_type,
+        speed=recipe.speed,
         notes=(*splits.notes, *notes),
     )
     stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
@@ -122,6 +124,8 @@ def build_trainer(
         check_sharding(trainer.accelerator)
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
+    with recipe.blame("speed"):
+        trainer.feature_plan = plan_features(trainer)
     return trainer
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 
 from hf_tune.adapter.batch_norm import find_batch_norms, freeze_batch_norms
+from hf_tune.adapter.frozen_layers import rest_frozen_layers
 from hf_tune.adapter.method_targets import check_quantised, find_reason, find_targets
 from hf_tune.adapter.method_values import check_values
 from hf_tune.adapter.method_words import get_block
@@ -65,6 +66,7 @@ def _train_only(model: Any, loaded: LoadedModel, choice: BatchNorm) -> None:
     kept = set(loaded.new_layers) | (set(find_batch_norms(model)) if choice != "frozen" else set())
     for name, parameter in model.named_parameters():
         parameter.requires_grad = name.rpartition(".")[0] in kept
+    rest_frozen_layers(model)
 
 
 def _attach_peft(loaded: LoadedModel, method: Method, choice: BatchNorm, task_type: str | None) -> Any:

@@ -1,10 +1,10 @@
 """Running statistics of BatchNorm: kept where they are while the rest trains, or taken over all processes."""
 
-import types
 from typing import Any
 
 from torch.nn.modules.batchnorm import _NormBase
 
+from hf_tune.adapter.frozen_layers import stay_in_evaluation
 from hf_tune.input_error import InputError
 
 
@@ -17,13 +17,12 @@ def find_batch_norms(model: Any) -> list[str]:
 def freeze_batch_norms(model: Any) -> None:
     """Keep these layers in evaluation mode, whatever mode the model is put into.
 
-    The Trainer calls `model.train()` at every step, which undoes a plain `.eval()`; statistics that move while an
-    adapter trains are in no adapter file, so the reloaded model would be another one (PEFT 0.21).
+    Statistics that move while an adapter trains are in no adapter file, so the reloaded model would be another one
+    (PEFT 0.21).
     """
     for layer in model.modules():
         if isinstance(layer, _NormBase) and layer.track_running_stats:
-            layer.eval()
-            layer.__dict__["train"] = types.MethodType(_stay, layer)  # in place of the method of the class
+            stay_in_evaluation(layer)
 
 
 def has_moving_statistics(model: Any) -> bool:
@@ -43,8 +42,3 @@ def synchronise_batch_norms(model: Any, device_type: str) -> Any:
         problem = f"SyncBatchNorm works on CUDA devices alone, and this run is on {device_type}"
         raise InputError(problem, "write `batch_norm: trained`", at=("batch_norm",))
     return convert_sync_batchnorm(model)
-
-
-def _stay(layer: Any, mode: bool = True) -> Any:
-    """Take the place of `Module.train` and change nothing."""
-    return layer

@@ -31,12 +31,14 @@ class MappedSplit(Dataset):
         assert task.encode_rows is not None
         encode_rows = task.encode_rows
         self.split = split
+        self.fingerprint = _name_cache(split.rows._fingerprint, encode_rows, processor)
+        """Changes with the rows, and with all that makes them into inputs."""
         rows = split.rows.map(
             lambda columns, numbers: encode_rows(_examples(columns, numbers, task, split), processor),
             batched=True,
             with_indices=True,
             remove_columns=split.rows.column_names,
-            new_fingerprint=_name_cache(split.rows._fingerprint, encode_rows, processor),
+            new_fingerprint=self.fingerprint,
         )
         columns = {name: rows.data.column(name).combine_chunks() for name in rows.column_names}
         lists = {name: column for name, column in columns.items() if pyarrow.types.is_list(column.type)}

@@ -10,6 +10,7 @@ import torch.distributed
 
 from hf_tune.input_error import InputError
 from hf_tune.training.batch_sampler import as_filler
+from hf_tune.training.training_data import read_rows
 
 
 def check_launch(environment: Mapping[str, str] = os.environ) -> None:
@@ -127,7 +128,7 @@ def settle_buckets(trainer: Any, model: Any) -> None:
     order that depends on it: a resumed run would round otherwise than one that was not stopped.
     """
     if isinstance(model, torch.nn.parallel.DistributedDataParallel):
-        rows = trainer.data.train
-        batch = trainer._prepare_inputs(trainer.data_collator([rows[as_filler(0, len(rows))]]))
+        rows = trainer.train_dataset
+        batch = trainer._prepare_inputs(read_rows(rows, [as_filler(0, len(rows))], trainer.data_collator))
         trainer.accelerator.backward(trainer.compute_loss(model, batch, num_items_in_batch=1))
         model.zero_grad()

@@ -22,6 +22,8 @@ from hf_tune.training.batch_sampler import (
 )
 from hf_tune.training.checkpoints import UNFINISHED, name_best, write_checkpoint
 from hf_tune.training.failures import explain_loss, explained, say_how_to_go_on
+from hf_tune.training.feature_cache import kept_features
+from hf_tune.training.feature_plan import FeaturePlan
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.kept_rows import KeptRows, put_in_order
@@ -31,6 +33,7 @@ from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
 from hf_tune.training.sharding import choose_blocks, is_sharded
+from hf_tune.training.step_overhead import lighten_steps
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 from hf_tune.training.stream_sampler import build_training_sampler
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
@@ -38,6 +41,7 @@ from hf_tune.training.training_data import TrainingData, count_rows
 
 
 logger = logging.getLogger(__name__)
+_PLACE = ("row", "epoch")
 
 
 class FineTuneTrainer(Trainer):
@@ -69,6 +73,7 @@ class FineTuneTrainer(Trainer):
         self.must_stop = False
         self.writes_aside = False
         self.micro_step = (0, 0)
+        self.feature_plan = FeaturePlan()
         super().__init__(
             model=model,
             args=args,
@@ -81,6 +86,7 @@ class FineTuneTrainer(Trainer):
         self.model_accepts_loss_kwargs = True  # count the rows of the accumulated batch; do not divide by its parts
         self.cpu_group = build_cpu_group()
         choose_blocks(self)
+        lighten_steps(self)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer` does, and remember what it started from.
@@ -95,7 +101,7 @@ class FineTuneTrainer(Trainer):
             plan = plan_steps(self.args, count_rows(self.data.train))
             if resume_from_checkpoint and has_all_steps(Path(resume_from_checkpoint), plan):
                 return restore_end(self, resume_from_checkpoint)
-            with self.interruption:
+            with self.interruption, kept_features(self, self.feature_plan):
                 trained = super().train(resume_from_checkpoint, **kwargs)
         average_statistics(self.model)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
@@ -155,11 +161,13 @@ class FineTuneTrainer(Trainer):
         if epoch < 0:  # a filler: the other processes wait for its gradients, which are zero
             model.eval()
             epoch = -1 - epoch
-        draws = self.data.make_draws(self.args.seed, epoch, inputs["row"].cpu().numpy())
-        batch = self.task.augment(inputs, self.data.preprocess, draws)
-        outputs = model(**self.task.build_inputs(batch, self.encoder, model))
+        batch = inputs
+        if "features" not in inputs:
+            draws = self.data.make_draws(self.args.seed, epoch, inputs["row"].numpy())
+            batch = self.task.augment(inputs, self.data.preprocess, draws)
+        outputs = model(**self._build_inputs(batch))
         losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
-        counted = (inputs["epoch"] >= 0).to(losses.dtype)
+        counted = (inputs["epoch"] >= 0).to(losses.device, losses.dtype)
         scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses, "rows": torch.ones_like(losses)}
         self.train_scores.add({name: values * counted for name, values in scores.items()})
         count = counted.sum() if num_items_in_batch is None else num_items_in_batch
@@ -173,7 +181,7 @@ class FineTuneTrainer(Trainer):
         """Return what the task keeps of each row, with the row's own loss: no mean of means over batches."""
         batch = self._prepare_inputs(inputs)
         with torch.inference_mode(), self.compute_loss_context_manager():
-            outputs = model(**self.task.build_inputs(batch, self.encoder, model))
+            outputs = model(**self._build_inputs(batch))
             losses = self.task.loss(outputs, batch, 0.0)
             kept = self.task.keep_per_row(outputs, batch, self.data.problem_type)
         kept = {**kept, "loss": losses, "labels": batch["labels"], "row": batch["row"]}
@@ -275,6 +283,18 @@ class FineTuneTrainer(Trainer):
     def _note(self, note: str) -> None:
         logger.warning(note)
         self.data = replace(self.data, notes=(*self.data.notes, note))
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        """Return a batch on the device, but for where its rows stand: to read that there would wait for the device."""
+        moved = super()._prepare_inputs({name: value for name, value in inputs.items() if name not in _PLACE})
+        return {**moved, **{name: inputs[name] for name in _PLACE if name in inputs}}
+
+    def _build_inputs(self, batch: Batch) -> Batch:
+        """Return what the network takes: the features of rows where they are kept, else the rows."""
+        if "features" in batch:
+            assert self.feature_plan.body is not None
+            return self.feature_plan.body.build_inputs(batch["features"])
+        return self.task.build_inputs(batch, self.encoder, self.model)
 
     def _collate(self, examples: Batch | Sequence[Example]) -> Batch:
         """Return one batch; splits whose rows all have one shape give it whole (`__getitems__`)."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_tune.task import SINGLE_LABEL
+from hf_tune.task import SINGLE_LABEL, Batch
 from hf_tune.training.objective import Objective
+from hf_tune.training.speed import Speed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class TrainingData:
     problem_type: str = SINGLE_LABEL
     new_layers: frozenset[str] = frozenset()
     objective: Objective = field(default_factory=Objective)
+    speed: Speed = field(default_factory=Speed)
     notes: Sequence[str] = ()
     """What a reader of the results has to know about the rows."""
 
@@ -35,3 +37,9 @@ class TrainingData:
 def count_rows(rows: Any) -> int | None:
     """Return the number of rows of a split, raw or encoded; None for a stream, which has no length."""
     return len(rows) if hasattr(rows, "__len__") else None
+
+
+def read_rows(rows: Any, indices: Sequence[int], collate: Callable[..., Batch]) -> Batch:
+    """Return the batch of these indices of an encoded split, as a loader gives it."""
+    whole = getattr(rows, "__getitems__", None)
+    return collate(whole(list(indices)) if whole else [rows[index] for index in indices])

@@ -1,0 +1,104 @@
+"""Whether what frozen layers make of a row is kept, said before the first step, and why not where it is not."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from hf_tune import array_files
+from hf_tune.input_error import InputError
+from hf_tune.task import Batch
+from hf_tune.training.frozen_body import FrozenBody, choose_body, is_still, list_bodies
+from hf_tune.training.sharding import is_sharded
+from hf_tune.training.step_plan import plan_steps
+from hf_tune.training.training_data import count_rows, read_rows
+
+
+logger = logging.getLogger(__name__)
+_TRIED_ROWS = 8
+AUGMENTED = "rows are augmented anew in every epoch; `speed.feature_cache: augmented(8)` keeps 8 views of each"
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Whether features are kept, and of what."""
+
+    body: FrozenBody | None = None
+    """The layers that pass every row once; None where they pass it in every epoch."""
+    size: int = 0
+    """Numbers in the vector of a row."""
+    num_views: int = 0
+    """Augmented views of each training row; 0 for rows as they are."""
+    reason: str = ""
+    """Why features are not kept, where a reader may want to know."""
+
+
+def plan_features(trainer: Any) -> FeaturePlan:
+    """Return whether the rows' features are kept: a few rows are passed through the network and through its parts.
+
+    Raises `InputError` where `feature_cache: augmented(n)` asks for what cannot be done.
+    """
+    speed = trainer.data.speed
+    bodies = [] if speed.feature_cache == "off" else list_bodies(trainer.model)
+    plan = FeaturePlan()
+    if bodies and _repeats_rows(trainer):
+        reason = _find_obstacle(trainer)
+        plan = FeaturePlan(reason=reason) if reason else _try_bodies(trainer, bodies, speed.num_views)
+    if speed.num_views and plan.body is None:
+        problem = f"features cannot be kept: {plan.reason or 'what comes below the head is trained, or passed once'}"
+        raise InputError(problem, "leave it out", at=("speed", "feature_cache"))
+    if plan.reason:
+        logger.warning("features are not kept, and every epoch passes the frozen layers: %s", plan.reason)
+    return plan
+
+
+def _repeats_rows(trainer: Any) -> bool:
+    """Return whether the run passes its rows more than once."""
+    num_rows = count_rows(trainer.data.train)
+    if num_rows is None:
+        return False
+    plan = plan_steps(trainer.args, num_rows)
+    return plan.steps > plan.steps_per_epoch
+
+
+def _find_obstacle(trainer: Any) -> str:
+    """Return what keeps features from being kept, whatever the network does; nothing where nothing does."""
+    if is_sharded(trainer) or trainer.args.torch_compile:
+        return "the network is sharded or compiled"
+    if getattr(trainer.data.train, "fingerprint", None) is None:
+        return "nothing says when rows have changed: the task's processor has no `fingerprint()`"
+    return ""
+
+
+def _try_bodies(trainer: Any, bodies: list[FrozenBody], num_views: int) -> FeaturePlan:
+    rows, model, task = trainer.data.train, trainer.model, trainer.task
+    batch = read_rows(rows, range(min(_TRIED_ROWS, len(rows))), trainer.data_collator)
+    batch = trainer._prepare_inputs(batch)
+    if not num_views and _is_augmented(trainer, batch):
+        return FeaturePlan(reason=AUGMENTED)
+
+    def run(each: Batch) -> Any:
+        with trainer.accelerator.autocast():
+            return model(**task.build_inputs(each, trainer.encoder, model))
+
+    body = choose_body(model, bodies, run, batch)
+    if body is None:
+        return FeaturePlan(reason="the head reads more of the layers below it than one vector of each row")
+    if not is_still(model, body, run, batch):
+        return FeaturePlan(reason="below the head there is dropout, or statistics move: they differ in every epoch")
+    with torch.no_grad(), body.reading() as read:
+        run(batch)
+        size = read(batch).shape[1]
+    num_bytes = max(num_views, 1) * len(rows) * size * 4
+    if not array_files.fits(num_bytes):
+        return FeaturePlan(reason=f"they would take {num_bytes / 2**30:.1f} GiB of the disk")
+    return FeaturePlan(body, size, num_views)
+
+
+def _is_augmented(trainer: Any, batch: Batch) -> bool:
+    """Return whether the task changes a batch by its draws."""
+    data, rows = trainer.data, batch["row"].numpy()
+    draws = [data.make_draws(trainer.args.seed, epoch, rows) for epoch in (0, 1)]
+    views = [trainer.task.augment(batch, data.preprocess, each) for each in draws]
+    return any(not torch.equal(view[name], batch[name]) for view in views for name in batch)

@@ -1,0 +1,97 @@
+"""What frozen layers make of every row, computed once: the same results as without."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from hf_tune import array_files
+from hf_tune.adapter.attach import attach_adapter
+from hf_tune.assembly import build_trainer
+from hf_tune.data.splits import load_splits
+from hf_tune.input_error import InputError
+from hf_tune.recipe.reader import load_recipe
+from hf_tune.tasks import get_task
+
+
+TEXTS = ("bert", "roberta", "distilbert", "gpt2", "llama")
+PICTURES = ("timm", "resnet", "vit")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test files of its own."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache" / "hf_tune"
+
+
+@pytest.fixture
+def train(
+    write_recipe: Callable[..., Path],
+    write_text_recipe: Callable[..., Path],
+    tiny_checkpoints: dict[str, str],
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """Return a function that trains a probe for three epochs and returns the Trainer; the words are overrides."""
+
+    def run(name: str, *overrides: str, word: str = "auto") -> Any:
+        file = write_text_recipe(name) if name in TEXTS else write_recipe(tiny_checkpoints[name])
+        settings = ("peft=probe", "training.num_train_epochs=3", f"speed.feature_cache={word}", *overrides)
+        recipe = load_recipe(file, [*settings, f"training.output_dir={tmp_path / f'run-{time.time_ns()}'}"])
+        task = get_task(recipe.task)
+        splits = load_splits(recipe.data, task, recipe.model.problem_type)
+        torch.manual_seed(0)
+        loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
+        model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
+        trainer = build_trainer(recipe, task, loaded, model, splits)
+        trainer.train()
+        return trainer
+
+    return run
+
+
+def read_trained(trainer: Any) -> dict[str, torch.Tensor]:
+    return {name: value.detach() for name, value in trainer.model.named_parameters() if value.requires_grad}
+
+
+def read_scores(trainer: Any) -> list[float]:
+    events = [event for event in trainer.state.log_history if "eval_loss" in event]
+    return [event[name] for event in events for name in ("eval_loss", "eval_accuracy", "train_mean_loss")]
+
+
+@pytest.mark.parametrize("name", [*TEXTS, *PICTURES])
+def test_a_probe_learns_the_same_and_passes_the_body_once(name: str, train: Callable[..., Any]) -> None:
+    with_cache, without = train(name), train(name, word="off")
+    assert with_cache.feature_plan.body is not None and without.feature_plan.body is None
+    expected = read_trained(without)
+    for weight, value in read_trained(with_cache).items():
+        assert torch.allclose(value, expected[weight], rtol=0, atol=2e-6), weight
+    assert read_scores(with_cache) == pytest.approx(read_scores(without), abs=2e-6)
+    assert len(read_scores(without)) == 9
+    rows = with_cache.data.test
+    assert np.allclose(with_cache.keep_rows(rows)["loss"], without.keep_rows(rows)["loss"], atol=1e-5)
+
+
+def test_a_new_pooler_trains_above_the_cut(train: Callable[..., Any], tmp_path: Path, write_text_recipe: Any) -> None:
+    """BERT without a pooler in its checkpoint: pooler and classifier are both new."""
+    import transformers
+
+    source = tmp_path / "no_pooler"
+    found = load_recipe(write_text_recipe("bert")).model.pretrained_model_name_or_path
+    transformers.BertModel.from_pretrained(found, add_pooling_layer=False).save_pretrained(source)
+    transformers.AutoTokenizer.from_pretrained(found).save_pretrained(source)
+    with_cache, without = (
+        train("bert", f"model.pretrained_model_name_or_path={source}", word=w) for w in ("auto", "off")
+    )
+    assert with_cache.feature_plan.body is not None
+    expected = read_trained(without)
+    assert any("pooler" in weight for weight in expected)
+    for weight, value in read_trained(with_cache).items():
+        assert torch.allclose(value, expected[weight], rtol=0, atol=2e-6), weight
