@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from hf_tune.adapter.attach import count_parameters
 from hf_tune.adapter.batch_norm import has_moving_statistics, synchronise_batch_norms
 from hf_tune.data.draws import Draws
@@ -26,6 +28,7 @@ from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, set
 from hf_tune.training.failures import explained
 from hf_tune.training.feature_plan import plan_features
 from hf_tune.training.folder_lock import hold_folder
+from hf_tune.training.loader_workers import choose_workers
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.run_folder import (
     FolderMode,
@@ -83,20 +86,16 @@ def build_trainer(
     _check_metric(recipe, task, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
-        arguments = build_arguments(recipe.training)
         check_network(recipe.training, loaded.model)
+        arguments = _build_arguments(recipe, encoded["train"], checkpoint)
         _check_device(arguments, model)
-        plan = plan_steps(arguments, count_rows(splits.train))
-        check_evaluation(arguments, plan)
-        if checkpoint is not None:
-            is_scored = (recipe.output_dir / "results.json").exists()
-            check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
-            check_total_batch(checkpoint, share_rows(arguments).rows_per_step, arguments.world_size)
     if checkpoint is not None:
         check_revision(recipe, loaded.revision)
     if recipe.batch_norm == "synced":
         with recipe.blame("training"):
             model = synchronise_batch_norms(model, arguments.device.type)
+    if recipe.speed.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     notes += _describe_statistics(recipe, model, arguments)
     data = TrainingData(
         train=encoded["train"],
@@ -151,6 +150,18 @@ def hold_run(
                 say_disk(folder, _estimate_disk(recipe, trainer.model))
         with explained(trainer):
             yield None if checkpoint is None else str(folder / checkpoint.name)
+
+
+def _build_arguments(recipe: Recipe, rows: Any, checkpoint: Path | None) -> Any:
+    """Return `TrainingArguments` for encoded training rows; raises where a run with them would not end well."""
+    arguments = build_arguments({"dataloader_num_workers": choose_workers(rows), **recipe.training})
+    plan = plan_steps(arguments, count_rows(rows))
+    check_evaluation(arguments, plan)
+    if checkpoint is not None:
+        is_scored = (recipe.output_dir / "results.json").exists()
+        check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
+        check_total_batch(checkpoint, share_rows(arguments).rows_per_step, arguments.world_size)
+    return arguments
 
 
 def _find_seed(recipe: Recipe) -> int:

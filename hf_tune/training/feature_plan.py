@@ -1,14 +1,18 @@
 """Whether what frozen layers make of a row is kept, said before the first step, and why not where it is not."""
 
+import functools
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from hf_tune import array_files
 from hf_tune.input_error import InputError
-from hf_tune.task import Batch
+from hf_tune.task import Batch, Task
 from hf_tune.training.frozen_body import FrozenBody, choose_body, is_still, list_bodies
 from hf_tune.training.sharding import is_sharded
 from hf_tune.training.step_plan import plan_steps
@@ -75,7 +79,8 @@ def _try_bodies(trainer: Any, bodies: list[FrozenBody], num_views: int) -> Featu
     rows, model, task = trainer.data.train, trainer.model, trainer.task
     batch = read_rows(rows, range(min(_TRIED_ROWS, len(rows))), trainer.data_collator)
     batch = trainer._prepare_inputs(batch)
-    if not num_views and _is_augmented(trainer, batch):
+    draw = functools.partial(trainer.data.make_draws, trainer.args.seed)
+    if not num_views and is_augmented(task, trainer.data.preprocess, draw, batch):
         return FeaturePlan(reason=AUGMENTED)
 
     def run(each: Batch) -> Any:
@@ -96,9 +101,28 @@ def _try_bodies(trainer: Any, bodies: list[FrozenBody], num_views: int) -> Featu
     return FeaturePlan(body, size, num_views)
 
 
-def _is_augmented(trainer: Any, batch: Batch) -> bool:
-    """Return whether the task changes a batch by its draws."""
-    data, rows = trainer.data, batch["row"].numpy()
-    draws = [data.make_draws(trainer.args.seed, epoch, rows) for epoch in (0, 1)]
-    views = [trainer.task.augment(batch, data.preprocess, each) for each in draws]
+def is_augmented(task: Task, preprocess: Any, draw: Callable[[int, np.ndarray], Any], batch: Batch) -> bool:
+    """Return whether a task changes training rows by their draws; `draw` is (epoch, rows) → draws."""
+    rows = batch["row"].numpy()
+    views = [task.augment(batch, preprocess, draw(epoch, rows)) for epoch in (0, 1)]
     return any(not torch.equal(view[name], batch[name]) for view in views for name in batch)
+
+
+def outline_features(task: Task, model: Any, processor: Any, batch: Batch) -> int | None:
+    """Return the numbers in the vector of a row, from a network on the meta device; None where none may be kept.
+
+    What a few rows in the real network would show is not known here: `plan_features` tries them before training.
+    """
+    for body in list_bodies(model):
+        try:
+            with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad(), body.reading() as read:
+                weights = {
+                    name: torch.empty_like(value, device="cpu")
+                    for name, value in (*model.named_parameters(), *model.named_buffers())
+                }
+                rows = {name: torch.empty_like(value) for name, value in batch.items()}
+                torch.func.functional_call(model.eval(), weights, (), task.build_inputs(rows, processor, model))
+                return read(rows).shape[1]
+        except (AttributeError, IndexError, LookupError, RuntimeError, TypeError, ValueError):
+            continue  # this network's body has another form, or looks at the values of its inputs
+    return None

@@ -14,12 +14,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from hf_tune.input_error import RunStopped
 from hf_tune.task import Batch, Example, Kept, Task
 from hf_tune.training.batch_fit import fit_batch_size
-from hf_tune.training.batch_sampler import (
-    EpochLoader,
-    EvaluationSampler,
-    build_loader,
-    share_rows,
-)
+from hf_tune.training.batch_sampler import EpochLoader, EvaluationSampler, build_loader, share_rows
 from hf_tune.training.checkpoints import UNFINISHED, name_best, write_checkpoint
 from hf_tune.training.failures import explain_loss, explained, say_how_to_go_on
 from hf_tune.training.feature_cache import kept_features

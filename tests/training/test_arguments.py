@@ -13,7 +13,15 @@ from hf_tune.training.early_stopping import EarlyStopping
 
 def test_what_is_given_wins_over_defaults_and_the_tasks_needs() -> None:
     resolved = resolve_training({"eval_strategy": "no", "seed": 3}, None, {"seed": 1, "max_steps": 5})
-    assert resolved == {**DEFAULTS, "eval_strategy": "no", "seed": 3, "max_steps": 5}
+    expected = {"eval_strategy": "no", "seed": 3, "max_steps": 5, "per_device_eval_batch_size": 16}
+    assert resolved == {**DEFAULTS, **expected}
+
+
+def test_twice_the_rows_of_a_step_are_evaluated_at_once_unless_memory_is_being_looked_for() -> None:
+    assert resolve_training({"per_device_train_batch_size": 32}, None, {})["per_device_eval_batch_size"] == 64
+    given = {"per_device_train_batch_size": 32, "per_device_eval_batch_size": 5}
+    assert resolve_training(given, None, {})["per_device_eval_batch_size"] == 5
+    assert "per_device_eval_batch_size" not in resolve_training({"auto_find_batch_size": True}, None, {})
 
 
 def test_a_stream_is_judged_and_saved_every_tenth_of_the_run_unless_the_recipe_says_otherwise() -> None:

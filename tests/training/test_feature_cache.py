@@ -1,6 +1,5 @@
 """What frozen layers make of every row, computed once: the same results as without."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,10 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from transformers import TrainerCallback
 
-from hf_tune import array_files
 from hf_tune.adapter.attach import attach_adapter
 from hf_tune.assembly import build_trainer
 from hf_tune.data.splits import load_splits
-from hf_tune.input_error import InputError
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.tasks import get_task
 
