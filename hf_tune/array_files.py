@@ -4,6 +4,7 @@ They lie beside the data sets' own cache, in `HF_DATASETS_CACHE`, under names th
 """
 
 import contextlib
+import errno
 import os
 import shutil
 import time
@@ -15,7 +16,9 @@ import numpy as np
 
 
 LIMIT_BYTES = 20 * 2**30
-"""What all files may take together; and none may take more than half of what the disk has left."""
+"""What all files may take together."""
+FREE_PART = 0.5
+"""No file takes more of the free disk than this part."""
 _PART = ".part"
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -32,17 +35,43 @@ def open_array(name: str) -> np.ndarray | None:
     file = find_folder() / f"{name}.npy"
     try:
         array = np.load(file, mmap_mode="r")
-        os.utime(file)  # the files that were not used for the longest time go first
-    except (FileNotFoundError, PermissionError):
+    except FileNotFoundError:
         return None
+    touch(file)
     return array
 
 
-def fits(num_bytes: int) -> bool:
-    """Return whether a file of this size may be written."""
+def touch(file: Path) -> None:
+    """Say that a file is used: those that were not for the longest time go first."""
+    with contextlib.suppress(PermissionError):  # another user's file
+        os.utime(file)
+
+
+def find_refusal(num_bytes: int) -> str | None:
+    """Return why a file of this size is not written; None where it is."""
+    place = next(path for path in (find_folder(), *find_folder().parents) if path.exists())
+    limit = min(LIMIT_BYTES, int(shutil.disk_usage(place).free * FREE_PART))
+    if num_bytes <= limit:
+        return None
+    return f"{num_bytes / 2**30:.1f} GiB are more than the {limit / 2**30:.1f} GiB of the disk that they may take"
+
+
+def make_room(num_bytes: int) -> None:
+    """Make the folder, and delete from it what was not used for the longest time until so many bytes fit.
+
+    Raises `OSError` where they never do.
+    """
+    if (refusal := find_refusal(num_bytes)) is not None:
+        raise OSError(errno.ENOSPC, refusal)
     folder = find_folder()
-    place = next(path for path in (folder, *folder.parents) if path.exists())
-    return num_bytes <= min(LIMIT_BYTES, shutil.disk_usage(place).free // 2)
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = {file: file.stat() for file in folder.glob("*.npy")}
+    taken = sum(each.st_size for each in sizes.values())
+    for file in sorted(sizes, key=lambda each: sizes[each].st_mtime_ns):
+        if taken + num_bytes <= LIMIT_BYTES:
+            return
+        file.unlink(missing_ok=True)  # who has mapped it reads on
+        taken -= sizes[file].st_size
 
 
 def reserve_array(name: str, shape: tuple[int, ...], dtype: Any) -> Path:
@@ -50,10 +79,11 @@ def reserve_array(name: str, shape: tuple[int, ...], dtype: Any) -> Path:
 
     Other files make room for it. Raises `OSError` where the disk is full or may not be written.
     """
-    folder = find_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    _make_room(folder, int(np.prod(shape)) * np.dtype(dtype).itemsize)
-    part = folder / f"{name}{_PART}"
+    make_room(int(np.prod(shape)) * np.dtype(dtype).itemsize)
+    for left in find_folder().glob(f"*{_PART}"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            left.unlink(missing_ok=True)
+    part = find_folder() / f"{name}{_PART}"
     np.lib.format.open_memmap(part, "w+", dtype, shape).flush()
     try:
         with part.open("r+b") as stream:
@@ -76,15 +106,3 @@ def write_part(part: Path) -> Iterator[np.ndarray]:
 def seal_array(part: Path, name: str) -> None:
     """Give a part file the name under which it is read."""
     part.replace(part.with_name(f"{name}.npy"))
-
-
-def _make_room(folder: Path, num_bytes: int) -> None:
-    """Delete parts that nobody goes on with, and the files that were not used for the longest time."""
-    for part in folder.glob(f"*{_PART}"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            part.unlink(missing_ok=True)
-    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime)
-    taken = sum(file.stat().st_size for file in files)
-    while files and taken + num_bytes > LIMIT_BYTES:
-        taken -= files[0].stat().st_size
-        files.pop(0).unlink(missing_ok=True)  # who has mapped it reads on

@@ -75,9 +75,8 @@ def build_trainer(
     Raises `RecipeError` for rows that cannot be read, arguments that do not fit this machine or this network, a run
     that is finished already, and a disk that is full. Of an old run nothing was touched.
     """
-    present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
     with recipe.blame("data"):
-        encoded = {split.name: encode_split(split, task, loaded.processor, _find_seed(recipe)) for split in present}
+        encoded = _encode(recipe, task, loaded.processor, splits)
         counted = [each for each in encoded.values() if count_rows(each) is not None]
         notes = [note for each in counted for note in task.describe_encoded(each, model)]
         notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
@@ -162,6 +161,13 @@ def _build_arguments(recipe: Recipe, rows: Any, checkpoint: Path | None) -> Any:
         check_unfinished(checkpoint, plan, read_results(recipe.output_dir)["steps"] if is_scored else 0)
         check_total_batch(checkpoint, share_rows(arguments).rows_per_step, arguments.world_size)
     return arguments
+
+
+def _encode(recipe: Recipe, task: Task, processor: Any, splits: Splits) -> dict[str, Any]:
+    """Return the splits that are there as model inputs, by their names."""
+    present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
+    seed, cached = _find_seed(recipe), recipe.speed.decoded_cache
+    return {split.name: encode_split(split, task, processor, seed, cached) for split in present}
 
 
 def _find_seed(recipe: Recipe) -> int:

@@ -98,7 +98,8 @@ class Task:
     check_example: Callable[[Example], Any]
     """Raise `InputError` where a raw example cannot be read; cheaper than `encode`."""
     encode: Callable[[Example, Any], Example]
-    """(raw example, processor) → tensors of one row, without randomness."""
+    """(raw example, processor) → tensors of one row, without randomness, and its label as it is under `labels`; raises
+    `InputError` for what `check_example` refuses, unless the task has `encode_rows`. Called in threads."""
     collate: Callable[[Sequence[Example], Any], Batch]
     """(encoded examples, processor) → one batch with the rows' `labels` and `row` (their numbers in the split)."""
     augment: Callable[[Batch, Any, Any], Batch]
@@ -148,7 +149,8 @@ class Task:
     """Roles that a data set may lack."""
     encode_rows: Callable[[Sequence[Example], Any], Mapping[str, Sequence[Any]]] | None = None
     """(raw examples, processor) → columns, for inputs of another length in every row, encoded many at a time and
-    cached on disk; the processor has a `fingerprint()`. None: rows are encoded one by one and kept in memory."""
+    cached on disk; the processor has a `fingerprint()`. None: rows are encoded one by one, once where they have one
+    shape."""
     describe_encoded: Callable[[Any, Any], list[str]] = _say_nothing
     """(encoded split, model) → what a reader has to know; raises `InputError` for rows that the model cannot take."""
     label_role: str | None = "label"

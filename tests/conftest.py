@@ -1,6 +1,9 @@
 """Fixtures shared by the whole suite: tiny pictures and texts, tiny checkpoints, recipes in a temporary folder."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # before huggingface_hub is imported: no test reaches the network
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ["HF_DATASETS_CACHE"] = tempfile.mkdtemp(prefix="hf_tune_tests_")  # never the user's own
+atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("HF_TUNE_SHARED", ROOT.parent / "shared"))

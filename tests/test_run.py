@@ -154,11 +154,11 @@ def test_plain_peft_loads_an_adapter_with_its_labels_and_preprocessing(
 def test_the_same_recipe_gives_the_same_bits(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     recipe = write_recipe(replace=(("squash", "squash\n  augment: [random_crop, horizontal_flip, rotation]"),))
     runs = []
-    for name, workers in (("a", 0), ("b", 2)):
+    for name, workers, cached in (("a", 0, "true"), ("b", 2, "true"), ("c", 0, "false")):
         overrides = [f"training.output_dir={tmp_path / name}", f"training.dataloader_num_workers={workers}"]
-        finetune(load_recipe(recipe, overrides))
+        finetune(load_recipe(recipe, [*overrides, f"speed.decoded_cache={cached}"]))
         runs.append((tmp_path / name / "model.safetensors").read_bytes())
-    assert runs[0] == runs[1]
+    assert runs[0] == runs[1] == runs[2]
 
 
 def test_a_folder_that_holds_a_run_is_kept(

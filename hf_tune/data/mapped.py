@@ -1,11 +1,6 @@
 """A split encoded by `datasets.map`: cached on disk under a name that changes with everything that it depends on."""
 
-import hashlib
-import importlib.metadata
-import inspect
-import sys
-import types
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +8,7 @@ import pyarrow
 import torch
 from torch.utils.data import Dataset
 
+from hf_tune.data.cache_names import name_content
 from hf_tune.data.splits import Split
 from hf_tune.task import Example, Task
 
@@ -72,13 +68,4 @@ def _examples(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], task
 
 def _name_cache(rows: str, encode_rows: Callable[..., Any], processor: Any) -> str:
     """Return 16 hexadecimal digits; a change of rows, options, tokenizer, code or version gives other ones."""
-    code = _read_code({encode_rows.__module__, type(processor).__module__, __name__})
-    versions = [importlib.metadata.version(name) for name in ("hf_tune", "datasets")]
-    return hashlib.sha256(repr((rows, code, processor.fingerprint(), versions)).encode()).hexdigest()[:16]
-
-
-def _read_code(names: Set[str]) -> list[str]:
-    """Return the source of modules and of those that the functions which they import are defined in."""
-    values = (value for name in names for value in vars(sys.modules[name]).values())
-    imported = {value.__module__ for value in values if isinstance(value, types.FunctionType)}
-    return [inspect.getsource(sys.modules[name]) for name in sorted(names | (imported & sys.modules.keys()))]
+    return name_content(rows, {encode_rows.__module__, __name__}, processor, ("hf_tune", "datasets"))[:16]

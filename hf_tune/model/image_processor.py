@@ -1,5 +1,7 @@
 """One object for every picture that meets the model: training, evaluation, `predict` and what is saved."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -65,6 +67,12 @@ class PictureProcessor:
         """Return uint8 pictures (batch, 3, height, width) as the model's float32 inputs."""
         mean, std = self.mean.to(pictures.device), self.std.to(pictures.device)
         return pictures.float().div_(255).sub_(mean).div_(std)
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything that `encode` depends on beside the versions of the libraries: its settings."""
+        settings = json.dumps(self.plain.to_dict(), sort_keys=True, default=str)
+        text = f"{type(self.plain).__qualname__}{settings}{getattr(self.plain, 'val_transforms', '')}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _check(self) -> None:
         """Raise where the two steps do not give what the processor itself gives."""

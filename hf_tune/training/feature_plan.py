@@ -96,8 +96,8 @@ def _try_bodies(trainer: Any, bodies: list[FrozenBody], num_views: int) -> Featu
         run(batch)
         size = read(batch).shape[1]
     num_bytes = max(num_views, 1) * len(rows) * size * 4
-    if not array_files.fits(num_bytes):
-        return FeaturePlan(reason=f"they would take {num_bytes / 2**30:.1f} GiB of the disk")
+    if (refusal := array_files.find_refusal(num_bytes)) is not None:
+        return FeaturePlan(reason=refusal)
     return FeaturePlan(body, size, num_views)
 
 

@@ -92,3 +92,16 @@ def test_a_processor_that_does_more_is_refused() -> None:
 def test_the_side_that_a_checkpoint_knows_is_read_from_its_processor(kind: str) -> None:
     assert get_side(hub_processor(kind, PictureOptions())) == 224
     assert get_side(hub_processor(kind, PictureOptions(image_size=48))) == 48
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fingerprint_changes_with_the_settings_and_with_nothing_else(kind: str) -> None:
+    def fingerprint(**options: Any) -> str:
+        chosen = PictureOptions(**options)
+        return PictureProcessor(
+            timm_processor(chosen) if kind == "timm" else hub_processor(kind, chosen)
+        ).fingerprint()
+
+    changes = [{}, {"image_size": 48}, {"crop_pct": 0.5}, {"interpolation": "nearest"}]
+    assert len({fingerprint(**each) for each in changes}) == len(changes)
+    assert fingerprint() == fingerprint()
