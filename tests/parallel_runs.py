@@ -14,6 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import datasets
+import numpy as np
 import torch
 import yaml
 from transformers import TrainerCallback
@@ -140,6 +142,17 @@ def run_recipe(folder: Path, world: int) -> Any:
     return finetune(load_recipe(folder / "recipe.yaml", overrides))
 
 
+def run_probe(folder: Path, world: int) -> Any:
+    """Train a head on two kept views of each row, computed by all processes; return the vectors too."""
+    datasets.config.HF_DATASETS_CACHE = folder / f"cache-{world}"
+    overrides = ["peft=probe", "speed.feature_cache=augmented(2)", "training.num_train_epochs=3"]
+    overrides += [f"training.output_dir={folder / f'probe-{world}'}"]
+    overrides += [f"training.per_device_train_batch_size={TOTAL // world}", "training.per_device_eval_batch_size=4"]
+    finetune(load_recipe(folder / "recipe.yaml", overrides))
+    files = sorted((folder / f"cache-{world}" / "hf_tune").glob("features-*"))
+    return {file.name: torch.from_numpy(np.load(file)) for file in files}
+
+
 def stop(recipe: Any, rank: int) -> str:
     """Stop a run in its third step by a signal to one process; return its last words."""
     real = FineTuneTrainer.training_step
@@ -228,6 +241,7 @@ CELLS: dict[str, Callable[[Path, int], Any]] = {
         train_all,
         train_batch_norm,
         run_recipe,
+        run_probe,
         stop_and_resume,
         resume_elsewhere,
         run_sharded,

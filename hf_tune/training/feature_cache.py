@@ -112,7 +112,8 @@ def _name_features(trainer: Any, plan: FeaturePlan, rows: Any) -> str:
         digest.update(name.encode() + value.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
     views = (plan.num_views, args.seed, repr(trainer.data.preprocess)) if plan.num_views else None
     precision = (trainer.accelerator.mixed_precision, str(next(trainer.model.parameters()).dtype))
-    machine = (torch.__version__, torch.backends.cpu.get_cpu_capability(), torch.get_num_threads(), str(args.device))
+    chip = torch.cuda.get_device_name() if args.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    machine = (torch.__version__, args.device.type, chip, torch.get_num_threads())
     where = (plan.body.read.__name__, views, precision, args.eval_batch_size, machine)
     digest.update(repr((rows.fingerprint, *where)).encode())
     return f"features-{digest.hexdigest()}"

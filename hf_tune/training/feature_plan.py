@@ -83,18 +83,16 @@ def _try_bodies(trainer: Any, bodies: list[FrozenBody], num_views: int) -> Featu
     if not num_views and is_augmented(task, trainer.data.preprocess, draw, batch):
         return FeaturePlan(reason=AUGMENTED)
 
-    def run(each: Batch) -> Any:
-        with trainer.accelerator.autocast():
-            return model(**task.build_inputs(each, trainer.encoder, model))
-
-    body = choose_body(model, bodies, run, batch)
-    if body is None:
-        return FeaturePlan(reason="the head reads more of the layers below it than one vector of each row")
-    if not is_still(model, body, run, batch):
-        return FeaturePlan(reason="below the head there is dropout, or statistics move: they differ in every epoch")
-    with torch.no_grad(), body.reading() as read:
-        run(batch)
-        size = read(batch).shape[1]
+    inputs = task.build_inputs(batch, trainer.encoder, model)
+    with torch.no_grad(), trainer.accelerator.autocast():
+        body = choose_body(model, bodies, inputs, batch)
+        if body is None:
+            return FeaturePlan(reason="the head reads more of the layers below it than one vector of each row")
+        if not is_still(model, body, inputs, batch):
+            return FeaturePlan(reason="below the head dropout or moving statistics make others in every epoch")
+        with body.reading() as read:
+            model(**inputs)
+            size = read(batch).shape[1]
     num_bytes = max(num_views, 1) * len(rows) * size * 4
     if (refusal := array_files.find_refusal(num_bytes)) is not None:
         return FeaturePlan(reason=refusal)

@@ -85,7 +85,8 @@ def list_bodies(model: Any) -> list[FrozenBody]:
     network = model.get_base_model() if hasattr(model, "get_base_model") else model
     prefix = getattr(network, "base_model_prefix", "")
     module = getattr(network, prefix, None) if prefix else None
-    if module is None:
+    prompts = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
+    if module is None or prompts:  # what is learned goes into the body from outside
         return []
     head = {id(weight) for layer in _list_heads(module) for weight in layer.parameters()}
     if any(weight.requires_grad and id(weight) not in head for weight in module.parameters()):
@@ -98,16 +99,16 @@ def list_bodies(model: Any) -> list[FrozenBody]:
 
 
 @torch.no_grad()
-def choose_body(model: Any, bodies: list[FrozenBody], run: Callable[[Batch], Any], batch: Batch) -> FrozenBody | None:
+def choose_body(model: Any, bodies: list[FrozenBody], inputs: Batch, batch: Batch) -> FrozenBody | None:
     """Return the body whose vectors give the logits of the whole network on a batch; None where none does.
 
-    `run` gives what the network returns for a batch. The network is left in evaluation mode.
+    `inputs` are the network's keyword arguments for the batch. The network is left in evaluation mode.
     """
     model.eval()
     for body in bodies:
         try:
             with body.reading() as read:
-                expected = run(batch).logits
+                expected = model(**inputs).logits
                 vectors = read(batch)
             with body.replaced():
                 given = model(**body.build_inputs(vectors)).logits
@@ -119,14 +120,14 @@ def choose_body(model: Any, bodies: list[FrozenBody], run: Callable[[Batch], Any
 
 
 @torch.no_grad()
-def is_still(model: Any, body: FrozenBody, run: Callable[[Batch], Any], batch: Batch) -> bool:
+def is_still(model: Any, body: FrozenBody, inputs: Batch, batch: Batch) -> bool:
     """Return whether the body makes the same of a batch in training as in evaluation: it draws and moves nothing."""
     found: list[torch.Tensor] = []
     with body.reading() as read:
         for mode, seed in ((False, 0), (True, 1), (True, 2)):
             model.train(mode)
             torch.default_generator.manual_seed(seed)
-            run(batch)
+            model(**inputs)
             found.append(read(batch))
     model.eval()
     return torch.equal(found[1], found[2]) and _distance(found[1], found[0]) <= TOLERANCE

@@ -1,5 +1,7 @@
 """What frozen layers make of every row, computed once: the same results as without."""
 
+import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from hf_tune.assembly import build_trainer
 from hf_tune.data.splits import load_splits
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.tasks import get_task
+from hf_tune.training import feature_cache
 
 
 TEXTS = ("bert", "roberta", "distilbert", "gpt2", "llama")
@@ -91,3 +94,100 @@ def test_a_new_pooler_trains_above_the_cut(train: Callable[..., Any], tmp_path: 
     assert any("pooler" in weight for weight in expected)
     for weight, value in read_trained(with_cache).items():
         assert torch.allclose(value, expected[weight], rtol=0, atol=2e-6), weight
+
+
+def watch_filling(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the number of rows of each split whose features are computed."""
+    seen: list[int] = []
+    real = feature_cache._fill
+
+    def fill(trainer: Any, plan: Any, rows: Any, *rest: Any) -> None:
+        seen.append(len(rows))
+        real(trainer, plan, rows, *rest)
+
+    monkeypatch.setattr(feature_cache, "_fill", fill)
+    return seen
+
+
+def test_the_next_run_reads_what_the_first_computed(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    filled = watch_filling(monkeypatch)
+    first = train("bert")
+    assert filled == [24, 9]
+    second = train("bert", "training.learning_rate=1e-3")
+    assert filled == [24, 9] and len(list(cache.glob("features-*"))) == 2
+    assert first.train_dataset is first.data.train and second.eval_dataset is second.data.validation
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "data.load.rows=18",
+        "preprocess.max_length=8",
+        "model.pretrained_model_name_or_path=",
+        "training.bf16=true",
+        "training.per_device_eval_batch_size=3",
+    ],
+)
+def test_other_rows_weights_or_ways_to_compute_give_another_file(
+    change: str, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = train("bert")
+    filled = watch_filling(monkeypatch)
+    if change.endswith("path="):  # one weight below the head differs by a little
+        network = first.model
+        with torch.no_grad():
+            network.bert.encoder.layer[0].output.dense.bias[3] += 1e-3
+        network.save_pretrained(tmp_path / "other")
+        first.encoder.plain.save_pretrained(tmp_path / "other")
+        change += str(tmp_path / "other")
+    assert train("bert", change).feature_plan.body is not None
+    assert len(filled) == 2
+
+
+@pytest.mark.parametrize("name", ["timm", "vit"])
+def test_as_many_views_as_epochs_learn_what_augmentation_would(name: str, train: Callable[..., Any]) -> None:
+    augment = "preprocess.augment=[random_crop, horizontal_flip]"
+    kept, fresh = train(name, augment, word="augmented(3)"), train(name, augment)
+    assert kept.feature_plan.num_views == 3 and fresh.feature_plan.body is None
+    expected = read_trained(fresh)
+    for weight, value in read_trained(kept).items():
+        assert torch.allclose(value, expected[weight], rtol=0, atol=2e-6), weight
+    one = train(name, augment, word="augmented(1)")
+    assert any(not torch.allclose(value, expected[weight], atol=1e-5) for weight, value in read_trained(one).items())
+
+
+def test_views_of_another_seed_are_others(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    augment = "preprocess.augment=[random_crop]"
+    train("timm", augment, word="augmented(1)")
+    filled = watch_filling(monkeypatch)
+    train("timm", augment, "training.seed=1", word="augmented(1)")
+    assert filled == [24]
+
+
+def test_a_full_disk_costs_time_and_nothing_else(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    expected = read_trained(train("bert", word="off"))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    found = train("bert")
+    assert "every epoch passes the frozen layers: [Errno 28] No space left on device" in caplog.text
+    assert all(torch.equal(value, expected[weight]) for weight, value in read_trained(found).items())
+    assert not list(cache.glob("features-*"))
+
+
+def test_a_run_that_dies_while_it_computes_leaves_nothing_that_is_read(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    real = feature_cache._fill
+    monkeypatch.setattr(feature_cache, "_fill", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train("bert")
+    assert [file.suffix for file in cache.glob("features-*")] == [".part"]
+    monkeypatch.setattr(feature_cache, "_fill", real)
+    assert read_trained(train("bert"))
+    assert len(list(cache.glob("features-*.npy"))) == 2

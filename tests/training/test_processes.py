@@ -59,7 +59,7 @@ def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str
     folder = tmp_path_factory.mktemp("recipes")
     (folder / "tiny_pictures.py").write_text(tiny_loader)
     (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
-    return run_cells(folder, "run_recipe", "stop_and_resume", "resume_elsewhere")
+    return run_cells(folder, "run_recipe", "run_probe", "stop_and_resume", "resume_elsewhere")
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +164,17 @@ def test_a_signal_to_one_process_stops_all_and_the_resumed_run_ends_with_the_sam
         for name in ("recipe", "stopped")
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@several
+def test_processes_compute_features_together_and_learn_the_same_from_them(world: int, recipes: Runs) -> None:
+    alone, mine = recipes.read("run_probe", 1), recipes.read("run_probe", world, world - 1)
+    assert sorted(alone) == sorted(mine) and len(alone) == 2
+    assert all(torch.equal(vectors, mine[name]) and bool(vectors.any(2).all()) for name, vectors in alone.items())
+    heads = [
+        safetensors.torch.load_file(recipes.folder / f"probe-{each}" / "model.safetensors") for each in (1, world)
+    ]
+    assert all(torch.allclose(value, heads[1][name], atol=1e-6) for name, value in heads[0].items())
 
 
 def test_more_processes_resume_a_run_where_the_rows_of_a_step_stay(recipes: Runs) -> None:
