@@ -22,7 +22,7 @@ LAYERS = (
     "recipe",
     "finetuned",
     "proof",
-    "finished_run|assembly",
+    "finished_run|assembly|speed_report",
     "run",
     "commands",
 )

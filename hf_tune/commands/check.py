@@ -77,6 +77,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
+    from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
     from hf_tune.training.step_memory import can_checkpoint
@@ -106,6 +107,9 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     with recipe.blame("data"):
         workload = _measure_workload(recipe, task, outline, model, splits)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
+    for line in describe_speed(recipe, task, outline, model, splits):
+        name, _, fact = line.partition(": ")
+        console.print(f"[bold]{name}[/] {fact}")
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
     rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
     if rates:
