@@ -1,7 +1,10 @@
 """load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
 
+import itertools
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hf_tune.data.look_ahead import map_ahead
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint import find_absent, fingerprint_weights, silence_load_report
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
@@ -16,6 +20,11 @@ from hf_tune.recipe.source import read_yaml
 from hf_tune.results.record import read_results
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.tasks import get_task
+
+
+AHEAD = 2
+"""Batches that are encoded, or being encoded, while the model computes."""
+THREADS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,41 +49,55 @@ class Finetuned:
 
         Raises `InputError` for an input that cannot be read; it names its number and, where it is one, its path.
         """
-        examples: list[Example] = []
-        for number, each in enumerate(inputs):
+
+        def encode(number: int) -> Example:
+            each = inputs[number]
             try:
                 example = self.task.read_input(each)
-                self.task.check_example(example)
+                if self.task.encode_rows is not None:  # which takes for granted that rows were checked
+                    self.task.check_example(example)
+                return self.task.encode(example, self.encoder)
             except InputError as error:
                 name = f"input {number}" + (f" ({each})" if isinstance(each, (str, Path)) else "")
                 raise InputError(f"{name}: {error.problem}", error.hint) from None
-            examples.append(example)
-        return self.task.decode(self.keep_rows(examples, batch_size), self.label_names) if examples else []
+
+        kept = self._keep(self._run(encode, len(inputs), batch_size))
+        return self.task.decode(kept, self.label_names) if kept else []
 
     def keep_rows(self, examples: Sequence[Example], batch_size: int = 32) -> Kept:
         """Return what the task keeps of each raw example, and its labels where it has some."""
-        parts: list[dict[str, np.ndarray]] = []
-        for outputs, batch in self.run_batches(examples, batch_size):
-            kept = self.task.keep_per_row(outputs, batch, self.problem_type)
-            kept |= {"labels": batch["labels"]} if "labels" in batch else {}
-            parts.append({name: value.cpu().numpy() for name, value in kept.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return self._keep(self.run_batches(examples, batch_size))
 
     def read_outputs(self, examples: Sequence[Example], batch_size: int = 32) -> np.ndarray:
         """Return the model's first output (the logits) of raw examples, float32, one row per example."""
         batches = self.run_batches(examples, batch_size)
         return np.concatenate([outputs.to_tuple()[0].float().cpu().numpy() for outputs, _ in batches])
 
-    @torch.inference_mode()
     def run_batches(self, examples: Sequence[Example], batch_size: int) -> Iterator[tuple[Any, Batch]]:
         """Yield the model's output and the batch, in evaluation mode, without autocast."""
+        return self._run(lambda row: self.task.encode(examples[row], self.encoder), len(examples), batch_size)
+
+    def _keep(self, batches: Iterable[tuple[Any, Batch]]) -> Kept:
+        """Return what the task keeps of the rows of all batches; nothing where there is no batch."""
+        parts: list[dict[str, np.ndarray]] = []
+        for outputs, batch in batches:
+            kept = self.task.keep_per_row(outputs, batch, self.problem_type)
+            kept |= {"labels": batch["labels"]} if "labels" in batch else {}
+            parts.append({name: value.cpu().numpy() for name, value in kept.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+    @torch.inference_mode()
+    def _run(
+        self, encode: Callable[[int], Example], count: int, batch_size: int
+    ) -> Generator[tuple[Any, Batch], None, None]:
+        """Yield the model's output and the batch of encoded rows 0 … count - 1, which threads encode ahead of it."""
         self.model.eval()
         device = next(self.model.parameters()).device
-        for start in range(0, len(examples), batch_size):
-            rows = range(start, min(start + batch_size, len(examples)))
-            batch = self.task.collate([self.task.encode(examples[row], self.encoder) for row in rows], self.encoder)
-            batch = {name: value.to(device) for name, value in batch.items()}
-            yield self.model(**self.task.build_inputs(batch, self.encoder, self.model)), batch
+        with closing(map_ahead(encode, count, ahead=AHEAD * batch_size, threads=THREADS)) as rows:
+            while examples := list(itertools.islice(rows, batch_size)):
+                batch = self.task.collate(examples, self.encoder)
+                batch = {name: value.to(device) for name, value in batch.items()}
+                yield self.model(**self.task.build_inputs(batch, self.encoder, self.model)), batch
 
 
 def load_finetuned(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> Finetuned:

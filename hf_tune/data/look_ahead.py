@@ -2,7 +2,7 @@
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,7 +10,9 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def map_ahead(function: Callable[[int], Result], count: int, ahead: int, threads: int) -> Iterator[Result]:
+def map_ahead(
+    function: Callable[[int], Result], count: int, ahead: int, threads: int
+) -> Generator[Result, None, None]:
     """Yield `function` of 0, 1 … count - 1 in order; no more than `ahead` results wait to be taken.
 
     An error of the function is raised in its turn, and what was not begun by then is never called.

@@ -22,7 +22,7 @@ def test_no_more_is_called_than_was_asked_for() -> None:
     called: list[int] = []
     results = map_ahead(lambda number: called.append(number) or number, 100, ahead=5, threads=2)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert set(range(3)) <= set(called) <= set(range(8))
 
 
