@@ -4,6 +4,7 @@ Importing torch, transformers and PEFT makes a million objects that stay. The co
 the first step (2-core CPU, Python 3.11, torch 2.15, transformers 5.23).
 """
 
+import atexit
 import contextlib
 import gc
 import sys
@@ -24,4 +25,5 @@ def imports_set_aside() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else nanobind, which triton is built with, reports leaks when the process ends
         gc.enable()
