@@ -1,6 +1,8 @@
 """Scores of six rows worked out by hand, and of many random ones against scikit-learn."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -82,3 +84,9 @@ def test_the_majority_is_that_of_train_and_its_accuracy_that_of_the_split() -> N
     train = {"labels": np.array([1, 1, 0, 2])}
     baseline = score_majority(train, keep(LABELS, PREDICTED), NAMES)
     assert baseline == {"name": "majority class (green)", "metric": "accuracy", "value": pytest.approx(2 / 6)}
+
+
+def test_scores_wait_neither_for_evaluate_nor_for_scikit_learn() -> None:
+    """evaluate 0.4.6 imports all its evaluators and SciPy's statistics with itself."""
+    code = "import sys, hf_tune.results.classification_metrics; print({'evaluate', 'sklearn'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
