@@ -6,7 +6,7 @@ import torch
 
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import describe_decoded
-from hf_tune.data.splits import Splits
+from hf_tune.data.splits import Split, Splits
 from hf_tune.data.streamed import StreamedSplit
 from hf_tune.recipe.schema import Recipe
 from hf_tune.task import Batch, LoadedModel, Task
@@ -18,7 +18,7 @@ def describe_speed(recipe: Recipe, task: Task, outline: LoadedModel, model: Any,
     """Return a line on the data and one on the features; `model` is on the meta device, and nothing is written."""
     if isinstance(splits.train, StreamedSplit):
         return ["data: a stream, read while it trains"]
-    batch = _read_two_rows(task, outline, splits)
+    batch = _read_two_rows(task, outline, splits.train)
     augments = is_augmented(task, recipe.preprocess, lambda epoch, rows: Draws(0, epoch, rows), batch)
     where = "; augmented on the device, a whole batch at once" if augments else ""
     lines = [f"data: {_describe_data(recipe, task, outline, splits)}{where}"]
@@ -28,9 +28,9 @@ def describe_speed(recipe: Recipe, task: Task, outline: LoadedModel, model: Any,
     return lines
 
 
-def _read_two_rows(task: Task, outline: LoadedModel, splits: Splits) -> Batch:
-    rows = [0, len(splits.train) - 1]
-    batch = task.collate([task.encode(splits.train[row], outline.processor) for row in rows], outline.processor)
+def _read_two_rows(task: Task, outline: LoadedModel, split: Split) -> Batch:
+    rows = [0, len(split) - 1]
+    batch = task.collate([task.encode(split[row], outline.processor) for row in rows], outline.processor)
     return {**batch, "row": torch.tensor(rows)}
 
 

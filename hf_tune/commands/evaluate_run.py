@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.collector import imports_set_aside
 from hf_tune.input_error import InputError
 
 
@@ -30,8 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     from rich.console import Console
 
-    from hf_tune.data.splits import load_splits
-    from hf_tune.finetuned import load_finetuned
+    with imports_set_aside():
+        from hf_tune.data.splits import load_splits
+        from hf_tune.finetuned import load_finetuned
     from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.results.record import as_json, format_table

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.collector import imports_set_aside
 from hf_tune.input_error import InputError
 
 
@@ -45,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _merge(run: Path, output: Path) -> dict[str, Any]:
-    from hf_tune.data.splits import load_splits
-    from hf_tune.finetuned import load_finetuned
+    with imports_set_aside():
+        from hf_tune.data.splits import load_splits
+        from hf_tune.finetuned import load_finetuned
     from hf_tune.library_noise import quieten_bars
     from hf_tune.model.checkpoint import save_model
     from hf_tune.recipe.reader import load_recipe

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_tune.collector import imports_set_aside
 from hf_tune.input_error import InputError
 
 
@@ -25,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     options = parser.parse_args(argv)
     try:
-        from hf_tune.finetuned import load_finetuned
+        with imports_set_aside():
+            from hf_tune.finetuned import load_finetuned
         from hf_tune.library_noise import quieten_bars
 
         quieten_bars()

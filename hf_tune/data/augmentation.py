@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from hf_tune.data.draws import Draws
+from hf_tune.data.rand_augment import RandAugment
 from hf_tune.input_error import InputError
 
 
@@ -43,7 +44,8 @@ class RandomCrop:
         padded = F.pad(pictures, (pad_x, pad_x, pad_y, pad_y))
         place = draws.uniform(2)
         top, left = (place[:, 0] * (2 * pad_y + 1)).long(), (place[:, 1] * (2 * pad_x + 1)).long()
-        return _take(padded, top[:, None] + torch.arange(height), left[:, None] + torch.arange(width))
+        windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: every place of the window
+        return windows[torch.arange(len(pictures)), :, top, left]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,7 @@ class HorizontalFlip:
 
     def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return the pictures, some mirrored."""
-        flipped = draws.uniform(1)[:, 0] < self.probability
-        return torch.where(flipped.to(pictures.device)[:, None, None, None], pictures.flip(3), pictures)
+        return _flip(pictures, draws.uniform(1)[:, 0] < self.probability, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +75,7 @@ class VerticalFlip:
 
     def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return the pictures, some mirrored."""
-        flipped = draws.uniform(1)[:, 0] < self.probability
-        return torch.where(flipped.to(pictures.device)[:, None, None, None], pictures.flip(2), pictures)
+        return _flip(pictures, draws.uniform(1)[:, 0] < self.probability, 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,7 @@ AUGMENTATIONS: Mapping[str, type] = MappingProxyType(
         "horizontal_flip": HorizontalFlip,
         "vertical_flip": VerticalFlip,
         "rotation": Rotation,
+        "rand_augment": RandAugment,
     }
 )
 
@@ -119,11 +120,10 @@ def augment_pictures(pictures: torch.Tensor, augmentations: Sequence[Augmentatio
     return pictures
 
 
-def _take(pictures: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Return for each picture its own pixel rows and columns; both of shape (batch, side)."""
-    batch = torch.arange(len(pictures))[:, None, None]
-    rows, columns = rows[:, :, None].to(pictures.device), columns[:, None, :].to(pictures.device)
-    return pictures[batch, :, rows, columns].permute(0, 3, 1, 2)
+def _flip(pictures: torch.Tensor, flipped: torch.Tensor, side: int) -> torch.Tensor:
+    """Return the pictures, some of them mirrored along a side; only those are touched."""
+    rows = flipped.nonzero()[:, 0].to(pictures.device)
+    return pictures.index_copy(0, rows, pictures.index_select(0, rows).flip(side))
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.collector import imports_set_aside
 from hf_tune.input_error import InputError
 from hf_tune.recipe.build import Accepted, Report, build_dataclass, check_block, suggest
 from hf_tune.recipe.overrides import apply_overrides
@@ -22,6 +23,7 @@ _BLOCKS = Accepted(
 )
 
 
+@imports_set_aside()
 def load_recipe(file: str | Path, overrides: Sequence[str] = ()) -> "Recipe":
     """Return the checked recipe of a YAML file, after the overrides `block.key=value`.
 

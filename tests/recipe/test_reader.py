@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from hf_tune.adapter.method_words import get_learning_rates
+from hf_tune.data.augmentation import RandomCrop
+from hf_tune.data.rand_augment import RandAugment
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
 
@@ -108,6 +110,20 @@ BROKEN = [
     ("  image_size: 32", "  image_sise: 32", 12, "preprocess.image_sise", "did you mean `image_size`"),
     ("  image_size: 32", '  image_size: "32"', 12, "preprocess.image_size", "a whole number, got '32'"),
     ("  image_size: 32", "  image_size: 2", 12, "preprocess.image_size", "8 to 4096"),
+    (
+        "  image_size: 32",
+        "  augment:\n    - rand_augment: {num_opps: 2}",
+        13,
+        "preprocess.augment.0.rand_augment.num_opps",
+        "did you mean `num_ops`",
+    ),
+    (
+        "  image_size: 32",
+        "  augment:\n    - random_crop\n    - rand_augment: {magnitude: 31}",
+        14,
+        "preprocess.augment.1.rand_augment.magnitude",
+        "at most 30",
+    ),
     ("  image_size: 32", "  crop_pct: 1.5", 12, "preprocess.crop_pct", "at most 1"),
     ("  image_size: 32", "  mean: [0.5]", 12, "preprocess.mean", "each of 3 channels"),
     ("  image_size: 32", "  std: [0.5, 0, 0.5]", 12, "preprocess.std", "each of 3 channels"),
@@ -203,6 +219,14 @@ def test_a_right_recipe_keeps_the_librarys_names_and_yaml_1_2_values(write_recip
     assert recipe.training["learning_rate"] == 3e-4
     assert recipe.training["per_device_train_batch_size"] == 8
     assert recipe.model.pretrained is False
+
+
+def test_an_augmentation_is_a_word_or_a_word_with_options(write_recipe: Callable[..., Path]) -> None:
+    augment = "crop_mode: squash\n  augment: [random_crop, rand_augment, {rand_augment: {num_ops: 3, magnitude: 5}}]"
+    recipe = load_recipe(write_recipe(replace=(("crop_mode: squash", augment),)))
+    first, second, third = recipe.preprocess.augment
+    assert (first, second) == (RandomCrop(), RandAugment())
+    assert third == RandAugment(num_ops=3, magnitude=5, num_magnitude_bins=31)
 
 
 def test_a_missing_file_names_the_recipes_beside_it(write_recipe: Callable[..., Path]) -> None:
