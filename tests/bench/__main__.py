@@ -1,6 +1,6 @@
 """How fast hf_tune is, and how much memory it takes, against what people would write without it.
 
-python -m tests.bench [P1 P2 …] [--rounds 6] [--small] [--output FOLDER]
+python -m tests.bench [P1 P2 …] [--rounds 6] [--threads N] [--small] [--output FOLDER]
 
 From the repository root, on a machine that does nothing else. Every contestant runs in a fresh process in every round,
 for memory peaks and OpenMP's slow mode belong to a process; rounds are interleaved, each in another order; a ratio is
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.small:
         import_everything()
     with tempfile.TemporaryDirectory(prefix="hf_tune_bench_") as work:
-        place = Place(work=Path(work).resolve(), small=options.small)
+        place = Place(work=Path(work).resolve(), small=options.small, threads=1 if options.small else options.threads)
         prepared = place.run(Contestant(name="material", run="material.prepare"), 0)
         if "not_measured" in prepared:
             raise RuntimeError(f"no data: {prepared['not_measured']}")
@@ -72,6 +72,7 @@ def _read_command_line(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure the speed of hf_tune.")
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"{' '.join(known)}; all where none is given")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--threads", type=int, help="of each process; torch's default, all cores, where left out")
     parser.add_argument("--small", action="store_true", help="one quick round that shows that everything works")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"))
     options = parser.parse_args(argv)

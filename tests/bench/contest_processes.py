@@ -14,7 +14,7 @@ def tuned(job: Job) -> dict[str, Any]:
     from tests.bench.recipe_runs import time_recipe
 
     processes, peft = int(job.options["processes"]), str(job.options["peft"])
-    if processes == 1 and not job.small:
+    if processes == 1 and not job.small and torch.get_num_threads() > 1:
         torch.set_num_threads(2)
     total = job.choose(128, 16)
     is_probe = peft == "probe"

@@ -29,6 +29,8 @@ class Place:
 
     work: Path
     small: bool
+    threads: int | None = None
+    """Threads of every process; None: torch's default, all cores."""
 
     def run(self, contestant: Contestant, number: int) -> dict[str, Any]:
         """Return what a contestant measured in a round, or `not_measured` with the reason; `number` names the run."""
@@ -60,8 +62,8 @@ class Place:
         }
         if contestant.options.get("device") != "cuda":
             environment["CUDA_VISIBLE_DEVICES"] = ""
-        if self.small:
-            environment["OMP_NUM_THREADS"] = "1"
+        if self.threads is not None:
+            environment["OMP_NUM_THREADS"] = str(self.threads)
         return environment
 
 
