@@ -7,7 +7,7 @@ from tests.bench.job import Job
 from tests.bench.stopwatch import Stopwatch
 
 
-EPOCHS = 5
+EPOCHS = 4
 
 
 def plain_loop(job: Job) -> dict[str, Any]:

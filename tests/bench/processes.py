@@ -124,10 +124,16 @@ def _work(arguments: list[str], log: Path) -> None:
 def import_everything() -> None:
     """Import what the contestants need, with one thread; their forks then start at once."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    import peft
     import torch
+    import transformers
 
+    from hf_tune.tasks import get_task, list_tasks
     from tests.bench import contest_pictures, contest_texts, recipe_runs
 
+    for name in list_tasks():
+        get_task(name)
+    assert peft.LoraConfig and transformers.BertForSequenceClassification and transformers.AutoImageProcessor
     assert contest_pictures and contest_texts and recipe_runs
     torch.set_num_threads(1)
 

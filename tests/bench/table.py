@@ -11,7 +11,10 @@ def format_table(results: Sequence[Result], described: Mapping[str, Any]) -> str
     """Return the page: what was measured where, a row for each figure, medians of contestants, what was left out."""
     rows = ["| # | measure | median (min to max) | target | met | rounds |", "|---|---|---|---|---|---|"]
     rows += [_format_row(result) for result in results]
-    contestants = ["| contestant | rounds | seconds | rows/s | ms/step | peak MiB |", "|---|---|---|---|---|---|"]
+    contestants = [
+        "| contestant | rounds | seconds | rows/s | ms/step | peak MiB | CPU s |",
+        "|---|---|---|---|---|---|---|",
+    ]
     contestants += [
         f"| {name} | {each['rounds']} | " + " | ".join(_number(each.get(key)) for key in _SHOWN) + " |"
         for name, each in described["contestants"].items()
@@ -57,7 +60,7 @@ def as_json(results: Sequence[Result], described: Mapping[str, Any]) -> dict[str
     return {**described, "figures": figures}
 
 
-_SHOWN = ("seconds", "rows_per_second", "milliseconds_per_step", "peak_mib")
+_SHOWN = ("seconds", "rows_per_second", "milliseconds_per_step", "peak_mib", "cpu_seconds")
 
 
 def _format_head(described: Mapping[str, Any]) -> list[str]:

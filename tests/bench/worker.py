@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from tests.bench.process_memory import read_peak_mib
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a contestant and write what it returns, with the peak memory of the process and its threads."""
+    """Run a contestant and write what it returns, with the peak memory, processor time and threads of the process."""
     name, text = (sys.argv[1:] if argv is None else argv)[:2]
     told = json.loads(text)
     job = Job(work=Path(told["work"]), small=told["small"], options=told["options"])
     module, function = name.split(".")
     found = dict(getattr(importlib.import_module(f"tests.bench.{module}"), function)(job))
     found.setdefault("peak_mib", read_peak_mib())
+    found["cpu_seconds"] = time.process_time()
     if "torch" in sys.modules:
         import torch
 
