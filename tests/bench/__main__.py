@@ -29,7 +29,7 @@ from typing import Any
 
 from tests.bench.measures import list_contestants, list_figures
 from tests.bench.processes import Place, import_everything
-from tests.bench.rounds import Contestant, Figure, compare, find_slow, leave_out, order_round
+from tests.bench.rounds import Contestant, Figure, compare, find_failed, find_slow, leave_out, order_round
 from tests.bench.table import as_json, find_missed, format_table
 
 
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "rounds": rounds,
         "small": options.small,
         "slow": slow,
+        "failed": find_failed(outcomes),
         "contestants": {name: _summarise(each) for name, each in kept.items()},
     }
     page = format_table(results, described)
@@ -64,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (options.output / "bench.json").write_text(json.dumps({**as_json(results, described), "outcomes": outcomes}))
     missed = find_missed(results)
     print(page, *[f"missed: {each}" for each in missed], sep="\n", flush=True)
-    return int(any("the process failed" in str(result.problem) for result in results))
+    return int(any("the process failed" in reason for *_, reason in described["failed"]))
 
 
 def _read_command_line(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -100,7 +101,7 @@ def _run_rounds(
             place.run(contestant, number)
             number += 1
     for each in range(rounds):
-        for name in order_round(list(by_name), each):
+        for name in order_round(contestants, each):
             contestant = by_name[name]
             if contestant.max_rounds is not None and each >= contestant.max_rounds:
                 outcomes[name].append(None)

@@ -138,7 +138,7 @@ def _make_model(name: str, folder: Path, job: Job) -> None:
     if name == "all-MiniLM-L6-v2":
         tokenizer = _train_tokenizer()
         width, layers = job.choose((384, 6), (32, 2))
-        size = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": width // 16}
+        size = {"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": width // 32}
         vocabulary = job.choose(30522, 200)
         config = transformers.BertConfig(vocab_size=vocabulary, intermediate_size=4 * width, **size)
         transformers.BertModel(config).save_pretrained(folder)

@@ -1,5 +1,6 @@
 """Rounds of contestants: their order, processes that fell into OpenMP's slow mode, and ratios within each round."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -78,10 +79,24 @@ class Result:
         return (low is None or self.median >= low) and (high is None or self.median <= high)
 
 
-def order_round(names: Sequence[str], number: int) -> list[str]:
-    """Return the contestants of a round: rotated by one place each round, so that none is always first."""
-    start = number % len(names) if names else 0
-    return [*names[start:], *names[:start]]
+def order_round(contestants: Sequence[Contestant], number: int) -> list[str]:
+    """Return the names of a round: those of one file after one another, each time another one first."""
+    ordered = []
+    for _, group in itertools.groupby(contestants, lambda each: each.run.split(".")[0]):
+        names = [each.name for each in group]
+        start = number % len(names)
+        ordered += [*names[start:], *names[:start]]
+    return ordered
+
+
+def find_failed(outcomes: Outcomes) -> list[tuple[str, int, str]]:
+    """Return (contestant, round, reason) of the processes that gave nothing."""
+    return [
+        (name, number, each["not_measured"])
+        for name, rounds in outcomes.items()
+        for number, each in enumerate(rounds)
+        if each and "not_measured" in each
+    ]
 
 
 def find_slow(outcomes: Outcomes) -> list[tuple[str, int, float]]:
@@ -109,17 +124,21 @@ def compare(figure: Figure, outcomes: Outcomes) -> Result:
     """Return the figure: its value within each round where all that it needs was measured."""
     opponent = _choose_best(figure, outcomes)
     needed = (figure.above, opponent) if opponent else (figure.above,)
-    for name in needed:
-        reasons = [each["not_measured"] for each in outcomes.get(name, ()) if each and "not_measured" in each]
-        if reasons:
-            return Result(figure=figure, opponent=opponent, problem=f"not measured: {name}: {reasons[0]}")
     values = []
     for row in zip(*(outcomes.get(name, ()) for name in needed), strict=False):
         numbers = [each.get(figure.quantity) for each in row if each is not None]
         if len(numbers) == len(needed) and None not in numbers:
             values.append(_combine(figure.kind, [float(number) for number in numbers]))
-    problem = None if values else f"not measured: no round in which all of {', '.join(needed)} came to an end"
+    problem = None if values else f"not measured: {_find_reason(needed, outcomes)}"
     return Result(figure=figure, values=tuple(values), opponent=opponent, problem=problem)
+
+
+def _find_reason(needed: Sequence[str], outcomes: Outcomes) -> str:
+    for name in needed:
+        for each in outcomes.get(name, ()):
+            if each and "not_measured" in each:
+                return f"{name}: {each['not_measured']}"
+    return f"no round in which all of {', '.join(needed)} came to an end"
 
 
 def _combine(kind: str, numbers: Sequence[float]) -> float:

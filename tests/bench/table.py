@@ -21,6 +21,8 @@ def format_table(results: Sequence[Result], described: Mapping[str, Any]) -> str
     ]
     slow = [f"- {name}, round {number + 1}: {times:.1f} times its median" for name, number, times in described["slow"]]
     left_out = ["Left out, for the process had fallen into the slow mode of OpenMP:", "", *slow] if slow else []
+    failed = [f"- {name}, round {number + 1}: {reason}" for name, number, reason in described["failed"]]
+    left_out += ["Gave no number:", "", *failed] if failed else []
     return "\n".join([*_format_head(described), "", *rows, "", *contestants, "", *left_out, ""])
 
 

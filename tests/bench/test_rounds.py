@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.bench.measures import list_contestants, list_figures
-from tests.bench.rounds import Contestant, Figure, Result, compare, find_slow, leave_out, order_round
+from tests.bench.rounds import Contestant, Figure, Result, compare, find_failed, find_slow, leave_out, order_round
 
 
 RATIO = Figure(measure="P1", title="rate", quantity="rows_per_second", above="ours", below=("theirs",), at_least=0.9)
@@ -16,8 +16,10 @@ def rounds(*rates: float | None) -> list[dict[str, Any] | None]:
     return [None if rate is None else {"rows_per_second": rate, "seconds": 100 / rate} for rate in rates]
 
 
-def test_each_round_starts_with_another_contestant() -> None:
-    assert [order_round("abc", number) for number in range(4)] == [list("abc"), list("bca"), list("cab"), list("abc")]
+def test_each_round_starts_the_contestants_of_a_file_with_another_one() -> None:
+    files = {"a": "one.x", "b": "one.y", "c": "one.z", "d": "two.x", "e": "two.y"}
+    contestants = [Contestant(name=name, run=run) for name, run in files.items()]
+    assert ["".join(order_round(contestants, number)) for number in range(4)] == ["abcde", "bcaed", "cabde", "abced"]
     assert order_round([], 3) == []
 
 
@@ -44,6 +46,11 @@ def test_a_round_in_which_one_contestant_is_missing_does_not_count() -> None:
     assert result.values == (0.5, 0.6) and result.is_met is False
 
 
+def test_a_process_that_failed_once_does_not_spoil_the_other_rounds() -> None:
+    outcomes = {"ours": [{"not_measured": "the process failed"}, *rounds(2)], "theirs": rounds(4, 4)}
+    assert compare(RATIO, outcomes).values == (0.5,)
+
+
 def test_of_several_opponents_the_best_one_counts() -> None:
     figure = Figure(measure="P2", title="rate", quantity="rows_per_second", above="ours", below=("slow", "quick"))
     result = compare(figure, {"ours": rounds(10), "slow": rounds(2), "quick": rounds(5)})
@@ -64,6 +71,7 @@ def test_what_could_not_be_measured_gives_the_reason_and_no_number() -> None:
     result = compare(RATIO, outcomes)
     assert result.problem == "not measured: ours: the recipe is refused"
     assert math.isnan(result.median) and result.is_met is None
+    assert find_failed(outcomes) == [("ours", 0, "the recipe is refused")]
     assert "no round" in str(compare(RATIO, {"ours": rounds(1), "theirs": []}).problem)
 
 

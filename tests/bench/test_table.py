@@ -32,6 +32,7 @@ def described() -> dict[str, object]:
         "small": False,
         "real": {"cifar10": True, "vit_small": False},
         "slow": [("ours", 1, 6.2)],
+        "failed": [("theirs", 0, "the process failed: it fell")],
         "contestants": {"ours": {"rounds": 2, "seconds": 3.0, "peak_mib": 512.25, "cpu_seconds": 9.0}},
     }
 
@@ -49,6 +50,7 @@ def test_the_table_says_where_it_was_measured_what_is_real_and_what_was_left_out
     assert "2026-11-25, a processor, 2 cores, 2 threads each, no GPU; torch 2.15." in page
     assert "Real data and checkpoints: cifar10; made here: vit_small." in page
     assert "- ours, round 2: 6.2 times its median" in page
+    assert "- theirs, round 1: the process failed: it fell" in page
     assert "quick form" not in page and "quick form" in format_table(RESULTS, {**described, "small": True})
 
 
