@@ -65,7 +65,8 @@ def evaluation(job: Job) -> dict[str, Any]:
     times = int(job.options["times"])
     values = contest_probes.write_recipe(job, str(job.options["network"]))
     rows = times * job.choose(1000 if job.options["network"] == "resnet18" else 300, 4)
-    values["data"]["splits"] |= {"train": "train[:64]", "validation": f"test[:{rows}]", "test": "validation[:8]"}
+    values["data"]["splits"] |= {"validation": f"test[:{rows}]"}
+    values["data"]["splits"]["test"] = "validation[:8]"
     values["peft"] = "full"
     run = build_run(values, job)
     with hold_run(run.trainer, run.recipe, run.loaded, "new", None):
