@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept = leave_out(outcomes, slow)
     results = [compare(figure, _without_gpu(kept, prepared["gpu"])) for figure in figures]
     described = {
-        **{name: prepared[name] for name in ("cpu", "cores", "gpu", "python", "versions", "real", "threads")},
+        **{
+            name: prepared[name] for name in ("commit", "cpu", "cores", "gpu", "python", "versions", "real", "threads")
+        },
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="minutes"),
         "rounds": rounds,
         "small": options.small,

@@ -37,7 +37,7 @@ class Job:
         return small if self.small else full
 
     def make_folder(self) -> Path:
-        """Return an empty folder of this process; all processes of one launch get the same."""
-        folder = self.work / "runs" / os.environ.get("MASTER_PORT", "one") / str(os.environ.get("BENCH_RUN", "0"))
+        """Return the folder that a contestant writes into; all processes of one launch get the same."""
+        folder = self.work / "runs" / os.environ.get("BENCH_RUN", "0")
         folder.mkdir(parents=True, exist_ok=True)
         return folder

@@ -1,6 +1,7 @@
 """A run of hf_tune up to its last step, by the calls of hf_tune/run.py: no scoring, saving and proof at the end."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ def build_run(values: Mapping[str, Any], job: Job) -> BuiltRun:
 
     imported = read_rss_mib()
     folder = job.make_folder()
-    file = folder / "recipe.yaml"
+    file = folder / f"recipe-{os.environ.get('RANK', '0')}.yaml"  # one for each process: all write theirs at once
     training = {"output_dir": str(folder / "run"), "seed": 0, "report_to": "none", **values["training"]}
     file.write_text(json.dumps({**values, "training": training}, indent=1))  # YAML 1.2 reads JSON
     shutil.rmtree(folder / "run", ignore_errors=True)
@@ -69,6 +70,6 @@ def time_recipe(values: Mapping[str, Any], job: Job, watch: Stopwatch) -> dict[s
     try:
         run = build_run(values, job)
     except InputError as error:
-        return {"not_measured": f"the recipe is refused: {str(error).splitlines()[0].split('recipe.yaml:')[-1]}"}
+        return {"not_measured": f"the recipe is refused: {str(error).splitlines()[0].split('.yaml:')[-1]}"}
     train_run(run, watch)
     return {**watch.read(), "imported_mib": run.imported_mib}

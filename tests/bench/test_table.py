@@ -23,6 +23,7 @@ RESULTS = (
 def described() -> dict[str, object]:
     return {
         "date": "2026-11-25",
+        "commit": "abc",
         "cpu": "a processor",
         "cores": 2,
         "gpu": None,
@@ -47,7 +48,7 @@ def test_the_table_shows_median_range_target_and_whether_it_is_met(described: di
 
 def test_the_table_says_where_it_was_measured_what_is_real_and_what_was_left_out(described: dict[str, object]) -> None:
     page = format_table(RESULTS, described)
-    assert "2026-11-25, a processor, 2 cores, 2 threads each, no GPU; torch 2.15." in page
+    assert "2026-11-25, a processor, 2 cores, 2 threads each, no GPU; torch 2.15, commit abc." in page
     assert "Real data and checkpoints: cifar10; made here: vit_small." in page
     assert "- ours, round 2: 6.2 times its median" in page
     assert "- theirs, round 1: the process failed: it fell" in page
