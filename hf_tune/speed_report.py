@@ -1,4 +1,4 @@
-"""What a recipe will compute once, and what again in every epoch: the lines of `hf-tune check` on the `speed:` block."""
+"""What a recipe will compute once, and what in every epoch: the lines of `hf-tune check` on the `speed:` block."""
 
 from typing import Any
 

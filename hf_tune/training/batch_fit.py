@@ -62,7 +62,7 @@ def _fits(trainer: Any, size: int) -> bool:
         return False
     finally:
         model.zero_grad()
-        trainer.train_scores.sums = {}
+        trainer.train_scores.forget()
         for name, value in model.named_buffers():
             value.copy_(buffers[name])
         clear_device_cache()

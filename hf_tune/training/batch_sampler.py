@@ -45,6 +45,8 @@ class Share:
         A filler is a row of a negative epoch: it is passed through the network, for the other processes wait for
         that, and counts for nothing.
         """
+        if self.processes == 1:
+            return indices
         part = np.array_split(np.asarray(indices, dtype=np.int64), self.processes)[self.rank].tolist()
         return part or [as_filler(indices[0], num_rows)]
 

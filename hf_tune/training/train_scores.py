@@ -1,5 +1,6 @@
 """Scores on the training batches between two evaluations, and a watch on their losses, added up on the device."""
 
+import math
 from typing import Any
 
 import torch
@@ -12,24 +13,31 @@ class TrainScores:
 
     def __init__(self) -> None:
         """Start with no row."""
-        self.sums: dict[str, torch.Tensor] = {}
+        self.names: list[str] = []
+        self.sums: torch.Tensor | None = None
+        self.rows = 0
 
     @torch.no_grad()
-    def add(self, scores: Batch) -> None:
-        """Add scores of rows, each of shape (rows,); `rows` holds 1 for each row that counts."""
-        for name, values in scores.items():
-            total = values.detach().double().sum() if values.device.type != "mps" else values.detach().sum()
-            self.sums[name] = self.sums.get(name, 0.0) + total
+    def add(self, scores: Batch, rows: int) -> None:
+        """Add the scores of so many rows, each of shape (rows,): those of the rows alone that count."""
+        values = torch.stack([each.detach().float() for each in scores.values()])
+        sums = values.sum(1) if values.device.type == "mps" else values.double().sum(1)
+        self.names = list(scores)
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.rows += rows
 
     def take(self, accelerator: Any) -> dict[str, float]:
         """Return the means over the rows of all processes since the last call, as `train_<name>`."""
-        if not self.sums:
+        if self.sums is None:
             return {}
-        names = sorted(self.sums)
-        totals = torch.stack([self.sums[name] for name in names]).float()[None]
-        sums = dict(zip(names, accelerator.gather(totals).sum(0).tolist(), strict=True))
-        self.sums = {}
-        return {f"train_{name}": value / sums["rows"] for name, value in sums.items() if name != "rows"}
+        totals = torch.cat([self.sums.float(), torch.tensor([self.rows], device=self.sums.device)])
+        *sums, rows = accelerator.gather(totals[None]).sum(0).tolist()
+        self.forget()
+        return {f"train_{name}": value / rows for name, value in zip(self.names, sums, strict=True)}
+
+    def forget(self) -> None:
+        """Start anew."""
+        self.sums, self.rows = None, 0
 
 
 class LossWatch:
@@ -37,18 +45,24 @@ class LossWatch:
 
     def __init__(self) -> None:
         """Start with none."""
-        self.first = torch.tensor(float("inf"))
+        self.first: torch.Tensor | float = math.inf
 
-    @torch.no_grad()
     def note(self, loss: torch.Tensor, step: int) -> None:
         """Take the loss of a micro-batch of this step."""
-        first = self.first.to(loss.device)
+        if loss.device.type != "cpu":
+            self._note_on_device(loss, step)
+        elif not math.isfinite(loss):
+            self.first = min(float(self.first), step)
+
+    @torch.no_grad()
+    def _note_on_device(self, loss: torch.Tensor, step: int) -> None:
+        first = torch.as_tensor(self.first, device=loss.device)
         self.first = torch.where(torch.isfinite(loss), first, first.clamp(max=step))
 
     def read(self) -> int | None:
         """Return the step, None where every loss was finite; waits for the device."""
         first = float(self.first)
-        return None if first == float("inf") else int(first)
+        return None if first == math.inf else int(first)
 
 
 def count_broken(model: torch.nn.Module) -> int:

@@ -28,7 +28,7 @@ from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
 from hf_tune.training.seeding import seed_generators
 from hf_tune.training.sharding import choose_blocks, is_sharded
-from hf_tune.training.step_overhead import lighten_steps
+from hf_tune.training.step_overhead import lighten_steps, release_network, settle_network
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 from hf_tune.training.stream_sampler import build_training_sampler
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
@@ -36,7 +36,6 @@ from hf_tune.training.training_data import TrainingData, count_rows
 
 
 logger = logging.getLogger(__name__)
-_PLACE = ("row", "epoch")
 
 
 class FineTuneTrainer(Trainer):
@@ -98,6 +97,7 @@ class FineTuneTrainer(Trainer):
                 return restore_end(self, resume_from_checkpoint)
             with self.interruption, kept_features(self, self.feature_plan):
                 trained = super().train(resume_from_checkpoint, **kwargs)
+        release_network(self)
         average_statistics(self.model)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
             self._note(
@@ -153,7 +153,8 @@ class FineTuneTrainer(Trainer):
     ) -> Any:
         """Return the loss of a micro-batch, scaled so that those of a step add up to the mean over its rows."""
         epoch = int(inputs["epoch"][0])
-        if epoch < 0:  # a filler: the other processes wait for its gradients, which are zero
+        is_filler = epoch < 0
+        if is_filler:  # the other processes wait for its gradients, which are zero
             model.eval()
             epoch = -1 - epoch
         batch = inputs
@@ -162,12 +163,14 @@ class FineTuneTrainer(Trainer):
             batch = self.task.augment(inputs, self.data.preprocess, draws)
         outputs = model(**self._build_inputs(batch))
         losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
-        counted = (inputs["epoch"] >= 0).to(losses.device, losses.dtype)
-        scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses, "rows": torch.ones_like(losses)}
-        self.train_scores.add({name: values * counted for name, values in scores.items()})
-        count = counted.sum() if num_items_in_batch is None else num_items_in_batch
+        scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses}
+        if is_filler:
+            losses, scores = losses * 0, {name: values * 0 for name, values in scores.items()}
+        num_rows = 0 if is_filler else len(losses)
+        self.train_scores.add(scores, num_rows)
+        count = num_rows if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average over processes what is a sum here.
-        loss = (losses * counted).sum() / count * self.args.world_size
+        loss = losses.sum() / count * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
     def prediction_step(
@@ -259,6 +262,7 @@ class FineTuneTrainer(Trainer):
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         model, loader = super()._prepare_for_training(*args, **kwargs)
         settle_buckets(self, model)
+        settle_network(self, model)
         return model, loader
 
     def _seed_micro_step(self) -> None:
@@ -268,12 +272,12 @@ class FineTuneTrainer(Trainer):
         self.micro_step = (self.state.global_step, number)
         seed_generators([self.args.seed, *self.micro_step, self.args.process_index], self.args.device)
 
-    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> torch.Tensor:
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> int:
         """Return the rows of a step on all processes; on the way they agree whether a signal has asked to stop."""
-        rows = sum(int((batch["epoch"] >= 0).sum()) for batch in batch_samples)
+        rows = sum(len(batch["epoch"]) for batch in batch_samples if batch["epoch"][0] >= 0)
         total, wishes = add_up([rows, self.interruption.asked], self.cpu_group)
         self.must_stop = wishes > 0
-        return torch.tensor(total, device=device)
+        return total
 
     def _note(self, note: str) -> None:
         logger.warning(note)
@@ -281,8 +285,8 @@ class FineTuneTrainer(Trainer):
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
         """Return a batch on the device, but for where its rows stand: to read that there would wait for the device."""
-        moved = super()._prepare_inputs({name: value for name, value in inputs.items() if name not in _PLACE})
-        return {**moved, **{name: inputs[name] for name in _PLACE if name in inputs}}
+        place = {name: inputs[name] for name in ("row", "epoch") if name in inputs}
+        return super()._prepare_inputs({name: inputs[name] for name in inputs if name not in place}) | place
 
     def _build_inputs(self, batch: Batch) -> Batch:
         """Return what the network takes: the features of rows where they are kept, else the rows."""

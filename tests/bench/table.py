@@ -72,7 +72,8 @@ def _format_head(described: Mapping[str, Any]) -> list[str]:
     gpu = described["gpu"] or "no GPU"
     threads = f"{described['threads']} threads" if described["threads"] != 1 else "one thread"
     return [
-        f"{described['date']}, {described['cpu']}, {described['cores']} cores, {threads} each, {gpu}; {versions}, commit {described['commit']}.",
+        f"{described['date']}, {described['cpu']}, {described['cores']} cores, {threads} each, {gpu}; {versions}, "
+        f"commit {described['commit']}.",
         f"{described['rounds']} rounds; every contestant in a process of its own; ratios within each round.",
         f"Real data and checkpoints: {', '.join(real) or 'none'}; made here: {', '.join(made) or 'none'}.",
         *(["**The quick form: it shows that everything works, its numbers mean nothing.**"] * described["small"]),
