@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from hf_tune.finetuned import load_finetuned
@@ -159,6 +160,18 @@ def test_the_same_recipe_gives_the_same_bits(write_recipe: Callable[..., Path], 
         finetune(load_recipe(recipe, [*overrides, f"speed.decoded_cache={cached}"]))
         runs.append((tmp_path / name / "model.safetensors").read_bytes())
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_pixels_in_another_order_of_memory_are_saved_as_any_model(
+    write_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    weights = []
+    for last in ("true", "false"):
+        overrides = [f"training.output_dir={tmp_path / last}", f"speed.channels_last={last}", "training.max_steps=2"]
+        assert finetune(load_recipe(write_recipe(), overrides))["proof"]["passed"]
+        weights.append(safetensors.torch.load_file(tmp_path / last / "model.safetensors"))
+    assert all(value.is_contiguous() for value in weights[0].values())
+    assert all(torch.allclose(value, weights[1][name], atol=1e-3) for name, value in weights[0].items())
 
 
 def test_a_folder_that_holds_a_run_is_kept(

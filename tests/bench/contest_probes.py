@@ -41,7 +41,7 @@ def bare_loop(job: Job) -> dict[str, Any]:
     batch_size, width, classes = {
         "resnet18": (job.choose(128, 16), 512, 10),
         "mobilenet_v2": (BATCH_SIZE, 1280, 2),
-        "minilm": (BATCH_SIZE, 384, 77),
+        "minilm": (job.choose(128, 16), 384, 77),
     }[network]
     torch.manual_seed(0)
     rows = 64 * batch_size
@@ -77,7 +77,7 @@ def write_recipe(job: Job, network: str) -> dict[str, Any]:
     if network == "resnet18":
         return pictures | {
             "model": {"pretrained_model_name_or_path": job.find("resnet18")},
-            "data": _cut(job.find("cifar10"), job.choose(3840, 64), job.choose(512, 32)),
+            "data": _cut(job.find("cifar10"), job.choose(7680, 64), job.choose(512, 32)),
             "preprocess": {"image_size": 32, "crop_mode": "squash"},
             "training": {**training, "per_device_train_batch_size": job.choose(128, 16)},
         }
@@ -90,8 +90,8 @@ def write_recipe(job: Job, network: str) -> dict[str, Any]:
         }
     return texts | {
         "model": {"pretrained_model_name_or_path": job.find("all-MiniLM-L6-v2")},
-        "data": _cut(job.find("banking77"), job.choose(960, 96), job.choose(160, 20)),
-        "training": training,
+        "data": _cut(job.find("banking77"), job.choose(3840, 96), job.choose(160, 20)),
+        "training": {**training, "per_device_train_batch_size": job.choose(128, 16)},
     }
 
 
