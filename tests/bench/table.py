@@ -67,13 +67,13 @@ _SHOWN = ("seconds", "rows_per_second", "milliseconds_per_step", "peak_mib", "cp
 
 def _format_head(described: Mapping[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in described["versions"].items())
+    versions += f", commit {described['commit']}"
     real = [name for name, is_real in described["real"].items() if is_real]
     made = [name for name, is_real in described["real"].items() if not is_real]
     gpu = described["gpu"] or "no GPU"
     threads = f"{described['threads']} threads" if described["threads"] != 1 else "one thread"
     return [
-        f"{described['date']}, {described['cpu']}, {described['cores']} cores, {threads} each, {gpu}; {versions}, "
-        f"commit {described['commit']}.",
+        f"{described['date']}, {described['cpu']}, {described['cores']} cores, {threads} each, {gpu}; {versions}.",
         f"{described['rounds']} rounds; every contestant in a process of its own; ratios within each round.",
         f"Real data and checkpoints: {', '.join(real) or 'none'}; made here: {', '.join(made) or 'none'}.",
         *(["**The quick form: it shows that everything works, its numbers mean nothing.**"] * described["small"]),

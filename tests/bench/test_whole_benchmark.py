@@ -26,5 +26,5 @@ def test_the_quick_form_gives_a_number_for_every_measure(tmp_path: Path) -> None
 
 
 def is_excused(figure: dict[str, str]) -> bool:
-    """Return whether this machine, or this release, cannot do it: no GPU, or an augmentation that is not there yet."""
-    return NEEDS_GPU in figure["problem"] or "'rand_augment' is not known here" in figure["problem"]
+    """Return whether this machine cannot do it: it has no GPU."""
+    return NEEDS_GPU in figure["problem"]

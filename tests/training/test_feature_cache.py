@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+import hf_tune.proof
 from hf_tune.adapter.attach import attach_adapter
 from hf_tune.assembly import build_trainer
 from hf_tune.data.splits import load_splits
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.run import finetune
 from hf_tune.tasks import get_task
 from hf_tune.training import feature_cache
 
@@ -191,3 +193,22 @@ def test_a_run_that_dies_while_it_computes_leaves_nothing_that_is_read(
     monkeypatch.setattr(feature_cache, "_fill", real)
     assert read_trained(train("bert"))
     assert len(list(cache.glob("features-*.npy"))) == 2
+
+
+def test_a_resumed_run_ends_with_the_bits_of_one_that_was_not_stopped(
+    write_text_recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
+    settings = ["peft=probe", "training.lr_scheduler_type=constant", "training.max_grad_norm=0.1"]
+
+    def run(name: str, epochs: int, mode: Any) -> bytes:
+        overrides = [*settings, f"training.output_dir={tmp_path / name}", f"training.num_train_epochs={epochs}"]
+        finetune(load_recipe(write_text_recipe(), overrides), mode)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    whole = run("whole", 4, "new")
+    half = run("stopped", 2, "new")
+    assert half != whole and run("stopped", 4, "resume") == whole
+    for file in cache.glob("features-*"):
+        file.unlink()  # computed again, they are the same
+    assert run("again", 4, "new") == whole

@@ -207,8 +207,8 @@ def test_the_plain_trainer_is_still_wrong_by_the_number_of_parts(
     expected = float(np.mean(lose_each_row(task, loaded, split)))
     rows = encode_split(split, task, loaded.processor)
 
-    def collate(examples: list[Any]) -> dict[str, torch.Tensor]:
-        batch = task.collate(examples, loaded.processor)
+    def collate(examples: Any) -> dict[str, torch.Tensor]:
+        batch = examples if isinstance(examples, dict) else task.collate(examples, loaded.processor)
         return {**task.to_inputs(batch, loaded.processor), "labels": batch["labels"]}
 
     arguments = TrainingArguments(
