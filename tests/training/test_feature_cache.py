@@ -26,6 +26,11 @@ TEXTS = ("bert", "roberta", "distilbert", "gpt2", "llama")
 PICTURES = ("timm", "resnet", "vit")
 
 
+def mark(name: str) -> Any:
+    """Return a name whose test is slow: others show the same on every run of the suite."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test files of its own."""
@@ -67,7 +72,9 @@ def read_scores(trainer: Any) -> list[float]:
     return [event[name] for event in events for name in ("eval_loss", "eval_accuracy", "train_mean_loss")]
 
 
-@pytest.mark.parametrize("name", [*TEXTS, *PICTURES])
+@pytest.mark.parametrize(
+    "name", ["bert", "gpt2", "timm", "vit", *map(mark, ("roberta", "distilbert", "llama", "resnet"))]
+)
 def test_a_probe_learns_the_same_and_passes_the_body_once(name: str, train: Callable[..., Any]) -> None:
     with_cache, without = train(name), train(name, word="off")
     assert with_cache.feature_plan.body is not None and without.feature_plan.body is None
@@ -148,7 +155,7 @@ def test_other_rows_weights_or_ways_to_compute_give_another_file(
     assert len(filled) == 2
 
 
-@pytest.mark.parametrize("name", ["timm", "vit"])
+@pytest.mark.parametrize("name", ["timm", mark("vit")])
 def test_as_many_views_as_epochs_learn_what_augmentation_would(name: str, train: Callable[..., Any]) -> None:
     augment = "preprocess.augment=[random_crop, horizontal_flip]"
     kept, fresh = train(name, augment, word="augmented(3)"), train(name, augment)
