@@ -105,7 +105,7 @@ def _run_rounds(
     for each in range(rounds):
         for name in order_round(contestants, each):
             contestant = by_name[name]
-            if contestant.max_rounds is not None and each >= contestant.max_rounds:
+            if contestant.max_rounds is not None and each >= max(contestant.max_rounds * rounds // 6, 1):
                 outcomes[name].append(None)
                 continue
             start = time.monotonic()

@@ -28,7 +28,7 @@ class Contestant:
     cache: str = "warm"
     """`warm`: the cache of the whole benchmark; `primed`: that, after a run that does not count; `cold`: empty."""
     max_rounds: int | None = None
-    """For what hardly differs between rounds, such as memory."""
+    """Of six rounds, and of fewer in proportion, for what hardly differs between rounds, such as memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
