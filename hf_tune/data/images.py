@@ -1,6 +1,8 @@
 """Decode a picture to RGB, the same way for training, evaluation and `predict`."""
 
+import contextlib
 import io
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,10 @@ import PIL.ImageOps
 from hf_tune.input_error import InputError
 
 
+_LOADING = threading.Lock()
+"""A caller's own picture may be asked for in two threads at once, and PIL (13.0) reads its file as it is loaded."""
+
+
 def read_image(source: Any) -> PIL.Image.Image:
     """Return an upright RGB picture from a path, encoded bytes, a PIL picture or what `datasets` stores of one.
 
@@ -21,7 +27,8 @@ def read_image(source: Any) -> PIL.Image.Image:
     stream = source if isinstance(source, PIL.Image.Image) else _stream(source)
     try:
         picture = stream if isinstance(stream, PIL.Image.Image) else PIL.Image.open(stream)
-        picture.load()
+        with _LOADING if picture is source else contextlib.nullcontext():
+            picture.load()
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         hint = "mend the file or take it out"
         raise InputError(f"not a readable picture{_name_file(source)}: {_say(error)}", hint) from None
