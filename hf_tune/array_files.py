@@ -33,12 +33,18 @@ def find_folder() -> Path:
 def open_array(name: str) -> np.ndarray | None:
     """Return the array of this name, mapped for reading; None where there is none."""
     file = find_folder() / f"{name}.npy"
-    try:
-        array = np.load(file, mmap_mode="r")
-    except FileNotFoundError:
-        return None
-    touch(file)
+    array = read_array(file)
+    if array is not None:
+        touch(file)
     return array
+
+
+def read_array(file: Path) -> np.ndarray | None:
+    """Return the array of a file, mapped for reading; None where it is not there, or not whole."""
+    try:
+        return np.lib.format.open_memmap(file, mode="r")
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
 
 
 def touch(file: Path) -> None:

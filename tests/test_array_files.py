@@ -40,6 +40,13 @@ def test_an_array_is_there_once_it_is_whole(folder: Path) -> None:
     assert [file.name for file in folder.iterdir()] == ["a.npy"]
 
 
+@pytest.mark.parametrize("left", [0, 40, 140])
+def test_a_file_that_is_not_whole_is_none(left: int, folder: Path) -> None:
+    write("a")
+    os.truncate(folder / "a.npy", left)
+    assert open_array("a") is None
+
+
 def test_all_the_room_is_taken_before_the_first_write() -> None:
     part = reserve_array("a-mine", (1000, 1000), np.float32)
     assert part.stat().st_blocks * 512 >= 4_000_000

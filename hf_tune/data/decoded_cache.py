@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.lib import format as npy
 
-from hf_tune.array_files import find_folder, make_room, touch
+from hf_tune.array_files import find_folder, make_room, read_array, touch
 from hf_tune.data.look_ahead import map_ahead
 from hf_tune.task import Example
 
@@ -63,11 +63,8 @@ def map_rows(name: str | None, num_rows: int, encode_row: Callable[[int], Exampl
 
 def read_rows(file: Path, num_rows: int) -> np.ndarray | None:
     """Return the rows of a file, mapped; None where it is not there, or not whole."""
-    try:
-        rows = npy.open_memmap(file, mode="r")
-    except (FileNotFoundError, ValueError, EOFError):
-        return None
-    return rows if rows.shape == (num_rows,) else None
+    rows = read_array(file)
+    return rows if rows is not None and rows.shape == (num_rows,) else None
 
 
 def _find_lock(folder: Path, name: str) -> Path:

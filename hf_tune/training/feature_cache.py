@@ -45,21 +45,21 @@ def kept_features(trainer: Any, plan: FeaturePlan) -> Iterator[None]:
 
 def _keep_splits(trainer: Any, plan: FeaturePlan) -> list[FeatureRows] | None:
     """Return the training and validation rows as features; None where their files cannot be written."""
-    kept = []
+    kept, weights = [], _hash_weights(plan)
     for rows, each in ((trainer.data.train, plan), (trainer.data.validation, replace(plan, num_views=0))):
-        vectors = _compute_once(trainer, each, rows)
+        vectors = _compute_once(trainer, each, rows, _name_features(trainer, each, rows, weights))
         if vectors is None:
             return None
         kept.append(FeatureRows(rows, vectors))
     return kept
 
 
-def _compute_once(trainer: Any, plan: FeaturePlan, rows: Any) -> np.ndarray | None:
+def _compute_once(trainer: Any, plan: FeaturePlan, rows: Any, name: str) -> np.ndarray | None:
     """Return the vectors of a split, float32, shape (views, rows, features); None where there is no room for them.
 
     They come from their file, or are computed by the processes of each machine together.
     """
-    group, args, name = trainer.cpu_group, trainer.args, _name_features(trainer, plan, rows)
+    group, args = trainer.cpu_group, trainer.args
     vectors = array_files.open_array(name)
     if add_up([vectors is None], group)[0] == 0:
         return vectors
@@ -104,16 +104,22 @@ def _fill(trainer: Any, plan: FeaturePlan, rows: Any, view: int, array: np.ndarr
             array[numbers] = read(batch).cpu().numpy()
 
 
-def _name_features(trainer: Any, plan: FeaturePlan, rows: Any) -> str:
-    """Return a name that changes with the rows, the weights below the head, and how and where they are computed."""
+def _hash_weights(plan: FeaturePlan) -> str:
+    """Return a hash of the names and values of the weights below the head."""
     assert plan.body is not None
-    args, digest = trainer.args, xxhash.xxh3_128()
+    digest = xxhash.xxh3_128()
     for name, value in plan.body.list_weights():
         digest.update(name.encode() + value.detach().contiguous().flatten().view(torch.uint8).cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _name_features(trainer: Any, plan: FeaturePlan, rows: Any, weights: str) -> str:
+    """Return a name that changes with the rows, the weights below the head, and how and where they are computed."""
+    assert plan.body is not None
+    args = trainer.args
     views = (plan.num_views, args.seed, repr(trainer.data.preprocess)) if plan.num_views else None
     precision = (trainer.accelerator.mixed_precision, str(next(trainer.model.parameters()).dtype))
     chip = torch.cuda.get_device_name() if args.device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     machine = (torch.__version__, args.device.type, chip, torch.get_num_threads())
     where = (plan.body.read.__name__, views, precision, args.eval_batch_size, machine)
-    digest.update(repr((rows.fingerprint, *where)).encode())
-    return f"features-{digest.hexdigest()}"
+    return f"features-{xxhash.xxh3_128_hexdigest(repr((weights, rows.fingerprint, *where)).encode())}"

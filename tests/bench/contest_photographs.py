@@ -42,17 +42,12 @@ def examples_trainer(job: Job) -> dict[str, Any]:
     import datasets
     import transformers
 
-    from tests.bench.contest_pictures import LEARNING_RATE
+    from tests.bench.contest_pictures import LEARNING_RATE, transform_rows
 
     model, transform = _load_network(job), _build_transform(job)
     start = time.perf_counter()
     rows = datasets.load_dataset("imagefolder", data_dir=job.find("jpegs"))["train"]
-    rows.set_transform(
-        lambda batch: {
-            "pixel_values": [transform(picture.convert("RGB")) for picture in batch["image"]],
-            "labels": batch["label"],
-        }
-    )
+    transform_rows(rows, transform)
     arguments = transformers.TrainingArguments(
         output_dir=str(job.make_folder() / "trainer"),
         per_device_train_batch_size=_batch_size(job),

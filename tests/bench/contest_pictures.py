@@ -115,12 +115,7 @@ def examples_trainer(job: Job) -> dict[str, Any]:
     augment = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
     transform = transforms.Compose([*augment, transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     rows = load_rows(job, watch, batch_size)
-    rows.set_transform(
-        lambda batch: {
-            "pixel_values": [transform(picture.convert("RGB")) for picture in batch["image"]],
-            "labels": batch["label"],
-        }
-    )
+    transform_rows(rows, transform)
     arguments = transformers.TrainingArguments(
         output_dir=str(job.make_folder() / "trainer"),
         per_device_train_batch_size=batch_size,
@@ -177,6 +172,16 @@ def write_recipe(job: Job, batch_size: int, watch: Stopwatch, augment: list[str]
             "use_cpu": _device(job) == "cpu",
         },
     }
+
+
+def transform_rows(rows: Any, transform: Callable[..., Any]) -> None:
+    """Let a data set transform each picture whenever it is asked for, as transformers' example scripts do."""
+    rows.set_transform(
+        lambda batch: {
+            "pixel_values": [transform(picture.convert("RGB")) for picture in batch["image"]],
+            "labels": batch["label"],
+        }
+    )
 
 
 def train_loop(model: Any, batches: Any, watch: Stopwatch, clip: Callable[..., Any]) -> dict[str, Any]:

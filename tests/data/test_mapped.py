@@ -1,10 +1,7 @@
 """Splits encoded by `datasets.map`: what a row holds, and that the cache is used and never stale."""
 
 import dataclasses
-import importlib.util
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -202,33 +199,13 @@ class Marked:
         return "same"
 
 
-@pytest.fixture
-def own_task(tmp_path: Path) -> Iterator[Callable[[str, str], ModuleType]]:
-    """Return a function that writes a module of the user's own and one that it imports, and loads both anew."""
-
-    def write(task: str, helper: str) -> ModuleType:
-        for name, text in (("own_helper", helper), ("own_encoding", task)):
-            file = tmp_path / f"{name}.py"
-            file.write_text(text)
-            os.utime(file, (0, len(text)))  # a time of its own for each text: `linecache` looks at it
-            spec = importlib.util.spec_from_file_location(name, file)
-            assert spec is not None and spec.loader is not None
-            sys.modules[name] = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(sys.modules[name])
-        return sys.modules["own_encoding"]
-
-    yield write
-    for name in ("own_helper", "own_encoding"):
-        sys.modules.pop(name, None)
-
-
 OWN = "from own_helper import split\n\n\ndef encode_rows(examples, processor):\n    return split(examples)\n"
 HELPER = "def split(examples):\n    return {'input_ids': [each['text'].split() for each in examples]}\n"
 
 
-def test_a_change_of_the_code_changes_the_name_of_the_cache(own_task: Callable[[str, str], ModuleType]) -> None:
+def test_a_change_of_the_code_changes_the_name_of_the_cache(write_modules: Callable[..., ModuleType]) -> None:
     names = [
-        _name_cache("rows", own_task(task, helper).encode_rows, Marked())
+        _name_cache("rows", write_modules(own_helper=helper, own_encoding=task).encode_rows, Marked())
         for task, helper in (
             (OWN, HELPER),
             (OWN, HELPER),
