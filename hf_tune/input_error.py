@@ -26,6 +26,10 @@ class RunStopped(Exception):
         self.hint = hint
 
 
+class PushFailed(RunStopped):
+    """A run that is trained and saved, and did not come to the Hub: what happened, and the command that pushes it."""
+
+
 def find_key(text: str, keys: Iterable[str]) -> tuple[str, ...]:
     """Return the first of these keys that a library's message names as a whole word, as `at` of an `InputError`."""
     named = (key for key in keys if re.search(rf"\b{re.escape(key)}\b", text))

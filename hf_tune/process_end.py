@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from hf_tune.input_error import InputError
+from hf_tune.input_error import InputError, PushFailed
 
 
 SECONDS = 10.0
@@ -19,7 +19,7 @@ def start_logging() -> None:
 
 
 def end_run(error: Exception | None = None) -> int:
-    """Say what ended the run and return the exit code: 0 done, 2 the input is wrong, 1 it was stopped."""
+    """Say what ended the run and return the exit code: 0 done, 2 the input is wrong, 3 not pushed, 1 stopped."""
     rank = _get_rank()
     if error is not None and str(error):
         if rank:
@@ -30,7 +30,13 @@ def end_run(error: Exception | None = None) -> int:
 
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    return 0 if error is None else 2 if isinstance(error, InputError) else 1
+    return get_exit_code(error)
+
+
+def get_exit_code(error: Exception | None) -> int:
+    """Return what a command ends with: 0 done, 2 the input is wrong, 3 trained and saved but not pushed, 1 stopped."""
+    codes = {InputError: 2, PushFailed: 3}
+    return 0 if error is None else next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
 
 
 def _get_rank() -> int:

@@ -1,4 +1,4 @@
-"""START HERE: a recipe from YAML to a proved model, one line per step.
+"""START HERE: a recipe from YAML to a proved model on the Hub, one line per step.
 
 accelerate launch -m hf_tune.run recipes/resnet_digits.yaml [block.key=value …] [--resume | --overwrite]
 """
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     """Run every step of a recipe and return what it measured; raises `InputError` before anything is written.
 
-    `mode`: the folder is `new`; or `resume` the run that stands in `output_dir`, or `overwrite` it. Raises
-    `RunStopped` where a run ends in the middle; it says what is kept.
+    `mode`: `new`; or `resume` or `overwrite` the run in `output_dir`. Raises `RunStopped` where it ends in the middle.
     """
     from dataclasses import replace
 
@@ -32,12 +31,14 @@ def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     from hf_tune.assembly import build_trainer, find_start, hold_run
     from hf_tune.data.splits import load_splits
     from hf_tune.finished_run import finish_run
+    from hf_tune.publication import check_hub, publish
     from hf_tune.tasks import get_task
 
     quieten_bars()
     task = get_task(recipe.task)
     mode = "resume" if recipe.training.get("resume_from_checkpoint") else mode
     checkpoint = find_start(recipe, mode)
+    check_hub(recipe)
     set_seed(recipe.training.get("seed", 42))
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task, recipe.model.problem_type)
@@ -50,19 +51,19 @@ def finetune(recipe: "Recipe", mode: "FolderMode" = "new") -> dict[str, Any]:
     with hold_run(trainer, recipe, loaded, mode, checkpoint) as start:
         with recipe.blame("training"):
             trained = trainer.train(resume_from_checkpoint=start)
-        return finish_run(recipe, task, loaded, splits, trainer, trained)
+        results = finish_run(recipe, task, loaded, splits, trainer, trained)
+    return publish(recipe, task, splits, results)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, run the recipe, and return the exit code: 0 done, 2 the input is wrong, 1 it stopped."""
+    """Read the command line, run the recipe, and return the exit code: 0, or 2, 3 and 1 as `end_run` says."""
     parser = argparse.ArgumentParser(prog="python -m hf_tune.run", description="Fine-tune a model as a recipe says.")
     parser.add_argument("recipe", help="YAML file; see recipes/")
     parser.add_argument("overrides", nargs="*", metavar="block.key=value", help="such as training.seed=3 or peft=lora")
     folder = parser.add_mutually_exclusive_group()
-    parser.set_defaults(mode="new")
     folder.add_argument("--resume", action="store_const", dest="mode", const="resume", help="go on with the old run")
     folder.add_argument("--overwrite", action="store_const", dest="mode", const="overwrite", help="delete the old run")
-    options = parser.parse_intermixed_args(argv)
+    options = parser.parse_intermixed_args(argv, argparse.Namespace(mode="new"))
     quieten_loggers()
     start_logging()
     try:

@@ -43,6 +43,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     # Only now the heavy imports: a broken file is reported without waiting for torch.
     from hf_tune.adapter.method_words import get_learning_rates
     from hf_tune.data.splits import DataSource
+    from hf_tune.hub.hub_block import Hub
     from hf_tune.model.checkpoint_config import ModelSource
     from hf_tune.recipe.rules import find_broken_rules
     from hf_tune.recipe.schema import Recipe
@@ -70,6 +71,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     if values.get("objective") is not None:
         objective = build_dataclass(Objective, values["objective"], ("objective",), report)
     speed = build_dataclass(Speed, values.get("speed", {}), ("speed",), report)
+    hub = build_dataclass(Hub, values["hub"], ("hub",), report) if values.get("hub") is not None else None
     training = _check_training(values, report)
     card = _check_card(values, report)
     if task:
@@ -89,6 +91,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         objective=objective,
         training=resolved,
         speed=speed,
+        hub=hub,
         card=card,
         values=values,
         source=source,

@@ -91,7 +91,7 @@ def _is_free(path: KeyPath) -> bool:
     """Return whether a resumed run may have another value there."""
     if path[0] == "training" and len(path) > 1:
         return path[1] in _FREE or str(path[1]).startswith(_FREE_PREFIXES)
-    return path[0] == "card"
+    return path[0] in ("hub", "card")
 
 
 def _say(old: Any, new: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from hf_tune.adapter.method_targets import PROMPTS
 from hf_tune.adapter.method_words import WORDS, get_block
+from hf_tune.recipe.hub_rules import HUB_RULES
 from hf_tune.recipe.leaves import list_leaves
 from hf_tune.recipe.library_arguments import find_missing_trackers
 from hf_tune.recipe.source import KeyPath
@@ -23,7 +24,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 def find_broken_rules(values: Values, task: Task) -> Broken:
     """Yield every rule that the values break."""
-    for rule in (*RULES, *STREAM_RULES):
+    for rule in (*RULES, *STREAM_RULES, *HUB_RULES):
         yield from rule(values, task)
 
 
@@ -75,8 +76,7 @@ def the_best_step_is_a_saved_step(values: Values, task: Task) -> Broken:
 def a_run_takes_at_least_one_step(values: Values, task: Task) -> Broken:
     """Yield `max_steps: 0`: transformers 5.23 trains a step with it."""
     if (values.get("training") or {}).get("max_steps") == 0:
-        hint = "it must be at least 1, or -1 for as many as `num_train_epochs` says"
-        yield ("training", "max_steps"), "0 is out of range", hint
+        yield ("training", "max_steps"), "0 is out of range", "at least 1, or -1: as `num_train_epochs` says"
 
 
 def numbers_are_finite(values: Values, task: Task) -> Broken:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_tune.adapter.attach import BatchNorm, Method
 from hf_tune.data.splits import DataSource
+from hf_tune.hub.hub_block import Hub
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.recipe.error import RecipeError
@@ -38,6 +39,8 @@ class Recipe:
     """Fields of `TrainingArguments`, with what `early_stopping:` stands for."""
     speed: Speed = field(default_factory=Speed)
     """What is computed once instead of every epoch."""
+    hub: Hub | None = None
+    """Where the run is pushed; None: nowhere, and the network is not used."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of `huggingface_hub.ModelCardData`."""
     values: Mapping[str, Any]

@@ -26,6 +26,7 @@ BLOCKS = (
     "early_stopping",
     "training",
     "speed",
+    "hub",
     "card",
 )
 """The blocks of a recipe, in the order that recipes have."""

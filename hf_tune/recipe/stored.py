@@ -23,17 +23,23 @@ def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None)
     recipe.yaml repeats the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stream = io.StringIO()
     values = order_blocks(recipe.values)
     for name, value in (("revision", loaded.revision), ("quantization_config", loaded.quantization)) if loaded else ():
         values["model"] = {**values["model"], name: value} if value is not None else values["model"]
-    YAML().dump(values, stream)
-    write_whole(folder / "recipe.yaml", stream.getvalue())
+    text = dump_recipe(values)
+    write_whole(folder / "recipe.yaml", text)
     loader, colon, _ = str(recipe.data.load["path"]).partition(":")
     own_modules = [loader] if colon and "/" not in loader else []
     own_modules += [recipe.task] if "." in recipe.task else []
     for name in own_modules:
         _copy_module(name, recipe.folder.resolve(), folder)
+    return text
+
+
+def dump_recipe(values: Mapping[str, Any]) -> str:
+    """Return the plain values of a recipe as YAML."""
+    stream = io.StringIO()
+    YAML().dump(order_blocks(values), stream)
     return stream.getvalue()
 
 
