@@ -51,15 +51,15 @@ def build_hub_folder(run: Path, values: Mapping[str, Any], hub: Hub, task: Task)
         results["base"] |= {"id": hub.base_model.id, "revision": hub.base_model.revision}
     (folder / "recipe.yaml").write_text(dump_recipe(values), encoding="utf-8")
     save_results(results, folder)
-    write_hub_card(folder, task, hub)
+    write_hub_card(folder, hub)
     return folder
 
 
-def write_hub_card(folder: Path, task: Task, hub: Hub, verified: Mapping[str, Any] | None = None) -> None:
+def write_hub_card(folder: Path, hub: Hub, verified: Mapping[str, Any] | None = None) -> None:
     """Write the card of a folder that `build_hub_folder` made; `verified` is kept in its results.json too."""
     if verified is not None:
         save_results(read_results(folder) | {"verified": verified}, folder)
-    write_card(folder, task, name=hub.repo_id)
+    write_card(folder, name=hub.repo_id, verified=verified)
 
 
 def check_text(folder: Path, allowed: Sequence[str], token: str | None) -> None:

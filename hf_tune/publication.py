@@ -70,7 +70,7 @@ def push_run(recipe: Recipe, task: Task, split: Any, run: Path) -> None:
         repository.create(hub.private)
         if hub.verify:
             candidate = repository.commit(folder, UNVERIFIED, f"{_name(hub)}, to be verified")
-            write_hub_card(folder, task, hub, _verify(repository, candidate, run, split))
+            write_hub_card(folder, hub, _verify(repository, candidate, run, split))
         commit = repository.commit(folder, hub.revision, _name(hub))
         tag = name_tag(folder)
         repository.tag(commit, tag)
@@ -148,7 +148,7 @@ def _resolve_base(hub: Hub) -> Hub:
 
 
 def _read_values(recipe: Recipe, run: Path) -> dict[str, Any]:
-    """Return the values of a run's recipe.yaml, which knows the checkpoint's commit, with this recipe's hub and card."""
+    """Return the values of a run's recipe.yaml, where the checkpoint's commit is, with this recipe's hub and card."""
     return {**read_yaml(run / "recipe.yaml")[0], **{name: recipe.values.get(name) for name in ("hub", "card")}}
 
 

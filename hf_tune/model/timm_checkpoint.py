@@ -7,6 +7,7 @@ and prefixed weights, on which timm fails.
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,4 +91,6 @@ def mend_timm_folder(folder: Path) -> None:
     weights = folder / "model.safetensors"
     if weights.exists():
         tensors = {name.removeprefix(PREFIX): value for name, value in load_file(weights).items()}
-        save_file(tensors, weights, metadata={"format": "pt"})
+        aside = weights.with_suffix(".tmp")  # the file may be a hard link to that of a checkpoint
+        save_file(tensors, aside, metadata={"format": "pt"})
+        os.replace(aside, weights)

@@ -78,3 +78,19 @@ def test_mending_twice_changes_nothing(tiny_checkpoints: dict[str, str], tmp_pat
 def test_an_unknown_architecture_names_its_neighbours() -> None:
     with pytest.raises(InputError, match=r"did you mean timm/resnet50"):
         read_timm_architecture("timm/resnt50.a1_in1k")
+
+
+def test_a_file_with_a_second_name_stays_as_it_is_there(tiny_checkpoints: dict[str, str], tmp_path: Path) -> None:
+    """Safetensors writes into the file that is there: a checkpoint linked to it would change too."""
+    import os
+
+    source = ModelSource(pretrained_model_name_or_path=tiny_checkpoints["timm"])
+    loaded = load_image_classifier(source, PictureOptions(), ["a", "b", "c"])
+    loaded.model.save_pretrained(tmp_path / "checkpoint")
+    before = (tmp_path / "checkpoint" / "model.safetensors").read_bytes()
+    (tmp_path / "linked").mkdir()
+    os.link(tmp_path / "checkpoint" / "model.safetensors", tmp_path / "linked" / "model.safetensors")
+    (tmp_path / "linked" / "config.json").write_text((tmp_path / "checkpoint" / "config.json").read_text())
+    mend_timm_folder(tmp_path / "linked")
+    assert (tmp_path / "checkpoint" / "model.safetensors").read_bytes() == before
+    assert not os.path.samefile(*(tmp_path / name / "model.safetensors" for name in ("checkpoint", "linked")))
