@@ -13,13 +13,16 @@ from hf_tune.adapter.attach import attach_adapter, choose_batch_norm, count_para
 from hf_tune.adapter.batch_norm import find_batch_norms
 from hf_tune.data.splits import Splits
 from hf_tune.finetuned import Finetuned
-from hf_tune.hub.card import reported_split, save_card
+from hf_tune.hub.card_facts import reported_split
 from hf_tune.model.checkpoint import save_config, save_model
 from hf_tune.model.quantised_base import cast_to_float32
 from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
+from hf_tune.results.saved_files import save_files
+from hf_tune.results.train_gap import describe_fit
+from hf_tune.run_card import write_card
 from hf_tune.task import Kept, LoadedModel, Scored, Task
 from hf_tune.training.sharding import collect_weights, is_sharded
 from hf_tune.training.training_data import count_rows
@@ -47,7 +50,7 @@ def finish_run(
     if weights is not None:
         model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
-    _save(model, loaded.processor, folder)
+    files = save_files(folder, lambda aside: _save(model, loaded.processor, aside))
     cast_to_float32(model)  # what follows reads and compares in float32
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
     results = _describe(recipe, loaded, splits, trainer, trained) | {"splits": scores}
@@ -65,20 +68,10 @@ def finish_run(
     proof = prove(finetuned, folder, splits.test or splits.validation)
     results["proof"] = asdict(proof)
     _save_rows(task, splits, kept[split], split, folder)
+    results["plots"] = _draw_plots(task, splits, kept[split], trainer, folder)
+    results["files"] = files
     record.save_results(results, folder)
-    _save_pages(
-        recipe,
-        task,
-        splits,
-        results,
-        trainer,
-        Scored(
-            split=splits.test or splits.validation,
-            kept=kept[split],
-            label_names=splits.label_names,
-            history=trainer.state.log_history,
-        ),
-    )
+    write_card(folder)
     _show(results, proof, folder)
     check_proof(proof, folder)
     return results
@@ -107,6 +100,7 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
     rows = {"train": count_rows(splits.train), "validation": len(splits.validation)}
     rows |= {"test": len(splits.test)} if splits.test is not None else {}
     device = trainer.args.device
+    best = _name_best(trainer)
     moves = choose_batch_norm(recipe.batch_norm, recipe.peft) if _has_statistics(loaded) else "none"
     return {
         "task": recipe.task,
@@ -122,18 +116,30 @@ def _describe(recipe: Recipe, loaded: LoadedModel, splits: Splits, trainer: Any,
             "total_parameters": total,
         },
         "steps": trainer.state.global_step,
-        "best_checkpoint": Path(trainer.state.best_model_checkpoint).name
-        if trainer.state.best_model_checkpoint
-        else None,
-        "chosen_by": trainer.args.metric_for_best_model if trainer.state.best_model_checkpoint else None,
+        "best_checkpoint": best,
+        "chosen_by": trainer.args.metric_for_best_model if best else None,
         "seed": trainer.args.seed,
         "batch_norm": moves,
         "resumed_from": trainer.resumed_from,
         "environment": record.describe_environment(_name_device(device), trainer.args.world_size),
         "base": _describe_base(loaded),
         "recipe_hash": hashlib.sha256(repr(order_blocks(recipe.values)).encode()).hexdigest()[:16],
-        "data": {"name": _name_data(recipe.data.load), "fingerprint": splits.fingerprint, "rows": rows},
+        "data": {**_describe_data(recipe, splits), "rows": rows},
+        "notes": list(trainer.data.notes),
+        "fit": describe_fit(trainer.state.log_history, trainer.state.best_global_step if best else None),
     }
+
+
+def _name_best(trainer: Any) -> str | None:
+    """Return the checkpoint that was loaded at the end; the Trainer also notes a best one that is not."""
+    best = trainer.state.best_model_checkpoint
+    return Path(best).name if best and trainer.args.load_best_model_at_end else None
+
+
+def _describe_data(recipe: Recipe, splits: Splits) -> dict[str, Any]:
+    """Return the name of the data, what the Hub calls it, and the fingerprint of its rows."""
+    known = asdict(splits.hub) if splits.hub is not None else {"id": None, "revision": None, "config": None}
+    return {"name": _name_data(recipe.data.load), **known, "fingerprint": splits.fingerprint}
 
 
 def _describe_base(loaded: LoadedModel) -> dict[str, Any]:
@@ -186,23 +192,12 @@ def _save_rows(task: Task, splits: Splits, kept: Kept, split: str, folder: Path)
     record.save_table({**columns, **task.prediction_columns(kept, splits.label_names)}, folder / "predictions.parquet")
 
 
-def _save_pages(
-    recipe: Recipe, task: Task, splits: Splits, results: Mapping[str, Any], trainer: Any, scored: Scored
-) -> None:
-    folder = recipe.output_dir
+def _draw_plots(task: Task, splits: Splits, kept: Kept, trainer: Any, folder: Path) -> list[str]:
+    """Draw what the task draws of the reported split; return the names of the files."""
     (folder / "plots").mkdir(exist_ok=True)
-    facts = {
-        "recipe": (folder / "recipe.yaml").read_text(encoding="utf-8"),
-        "section": task.card_section(results),
-        "plots": task.plots(scored, folder / "plots"),
-        "notes": trainer.data.notes,
-        "labels": splits.label_names,
-        "pipeline_tag": task.pipeline_tag,
-        "sample": task.sample,
-        "auto_processor": task.auto_processor,
-        "auto_model": task.auto_model,
-    }
-    save_card(results, recipe.card, facts, folder)
+    split, history = splits.test or splits.validation, trainer.state.log_history
+    scored = Scored(split=split, kept=kept, label_names=splits.label_names, history=history)
+    return task.plots(scored, folder / "plots")
 
 
 def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:

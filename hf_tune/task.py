@@ -143,6 +143,8 @@ class Task:
     """The transformers auto class that loads the processor beside a saved model."""
     sample: str
     """Python expression of one input, for the snippets of the card."""
+    example_plots: Sequence[str] = ()
+    """Names of the plots that show rows of the data, which not every owner of data wants to publish."""
     input_patterns: Sequence[str] = ()
     """Glob patterns of the files in a folder that `predict` reads; none where inputs are texts."""
     optional_columns: Sequence[str] = ()

@@ -15,12 +15,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 LAYERS = (
-    "input_error|library_noise|array_files|collector",
+    "input_error|library_noise|array_files|collector|markdown_text",
     "task|process_end",
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
-    "finetuned",
+    "finetuned|run_card",
     "proof",
     "run_card",
     "hub_folder",
@@ -30,7 +30,7 @@ LAYERS = (
     "commands",
 )
 DUMPS = re.compile(r"utils?|misc|common|helpers?|base|core")
-KNOW_TASKS = ("recipe", "finetuned", "run", "commands", "tasks")
+KNOW_TASKS = ("recipe", "finetuned", "run_card", "run", "commands", "tasks")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

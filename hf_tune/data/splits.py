@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_tune.data.hub_data import HubData, find_hub_data
 from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.labels import cut_stratified
@@ -134,6 +135,8 @@ class Splits:
     """Changes whenever the content of the loaded data changes."""
     notes: tuple[str, ...] = ()
     """What a reader of the results has to know about how the splits came about."""
+    hub: HubData | None = None
+    """The data set on the Hub; None for local files and loaders of the user's own."""
 
 
 def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None = None) -> Splits:
@@ -195,6 +198,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         problem_type=kind,
         fingerprint=_fingerprint(raw),
         notes=tuple(notes),
+        hub=find_hub_data(source.load, loaded),
     )
 
 

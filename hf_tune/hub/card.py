@@ -1,82 +1,98 @@
-"""The model card: README.md of a run, from its results; what is not known is left out."""
+"""The model card: README.md of a run, from its results and nothing else; what is not known is left out."""
 
+import math
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_tune.hub.card_facts import CardFacts, is_adapter, reported_split
+from hf_tune.hub.card_limits import list_limits
+from hf_tune.hub.card_sections import (
+    describe_data,
+    describe_labels,
+    describe_model,
+    describe_proof,
+    describe_results,
+    describe_training,
+)
+from hf_tune.hub.card_snippets import write_snippets
+from hf_tune.markdown_text import escape
 
-_TEMPLATE = Path(__file__).with_name("card_template.md")
 
+def build_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: CardFacts) -> Any:
+    """Return the `huggingface_hub.ModelCard` of a run.
 
-def save_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: Mapping[str, Any], folder: Path) -> None:
-    """Write README.md.
-
-    `card` are arguments of `huggingface_hub.ModelCardData`; `facts` holds what results.json does not: `recipe` (text),
-    `section` (the task's Markdown), `plots` (file names), `notes`, `labels`, `pipeline_tag`, `auto_model`.
+    `results` is what results.json holds; `card` are arguments of `huggingface_hub.ModelCardData`, which go before what
+    is known.
     """
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import ModelCard
+
+    limits = "\n".join(f"- {sentence}" for sentence in list_limits(results))
+    sections = {
+        "Use": write_snippets(results, facts),
+        "Results": describe_results(results, facts),
+        "Limits": limits,
+        "Data": describe_data(results),
+        "Training": describe_training(results, facts),
+        "Proof": describe_proof(results, facts),
+    }
+    opening = [f"# {escape(facts.title)}", describe_model(results), describe_labels(results)]
+    parts = [*opening, *(f"## {heading}\n\n{text}" for heading, text in sections.items() if text)]
+    text = "\n\n".join(part for part in parts if part)
+    return ModelCard(f"---\n{_build_metadata(results, card, facts).to_yaml()}\n---\n\n{text}\n")
+
+
+def save_card(card: Any, folder: Path) -> Path:
+    """Write README.md whole or not at all, and return its path."""
+    file = folder / "README.md"
+    temporary = file.with_suffix(".md.tmp")
+    card.save(temporary)
+    os.replace(temporary, file)
+    return file
+
+
+def _build_metadata(results: Mapping[str, Any], card: Mapping[str, Any], facts: CardFacts) -> Any:
+    from huggingface_hub import ModelCardData
+
+    adapter = is_adapter(results)
+    known: dict[str, Any] = {
+        "pipeline_tag": results["pipeline_tag"],
+        "library_name": "peft" if adapter else "transformers",
+        "tags": ["hf_tune", "timm"] if facts.model_type == "timm_wrapper" and not adapter else ["hf_tune"],
+        "model_name": facts.title,
+        "eval_results": _list_evaluated(results),
+    }
+    if results["base"]["revision"]:  # a base that the Hub knows
+        known |= {"base_model": results["base"]["id"], "base_model_relation": "adapter" if adapter else "finetune"}
+    if results["data"].get("id"):
+        known["datasets"] = [results["data"]["id"]]
+    return ModelCardData(**{**known, **card})
+
+
+def _list_evaluated(results: Mapping[str, Any]) -> list[Any]:
+    """Return the scores of the reported split for the `model-index`."""
+    from huggingface_hub import EvalResult
 
     split, scores = reported_split(results)
-    evaluated = [
+    data = results["data"]
+    return [
         EvalResult(
-            task_type=facts["pipeline_tag"],
-            dataset_type=str(results["data"]["name"]),
-            dataset_name=str(results["data"]["name"]),
+            task_type=results["pipeline_tag"],
+            dataset_type=data.get("id") or _name_type(str(data["name"])),
+            dataset_name=str(data["name"]),
+            dataset_config=data.get("config"),
             dataset_split=split,
+            dataset_revision=data.get("revision"),
             metric_type=name,
             metric_value=round(score["value"], 6),
         )
         for name, score in scores.items()
+        if math.isfinite(score["value"])
     ]
-    adapter = results["method"] not in ("full", "probe")
-    known: dict[str, Any] = {
-        "pipeline_tag": facts["pipeline_tag"],
-        "library_name": "peft" if adapter else "transformers",
-        "tags": ["hf_tune"],
-        "model_name": folder.resolve().name,
-        "eval_results": evaluated,
-    }
-    if results["base"]["revision"]:  # a base that the Hub knows
-        known |= {"base_model": results["base"]["id"], "base_model_relation": "adapter" if adapter else "finetune"}
-    written = ModelCard.from_template(
-        ModelCardData(**{**known, **card}),
-        template_path=str(_TEMPLATE),
-        results=results,
-        split=split,
-        scores=scores,
-        adapter=adapter,
-        quantization=_format_quantization(results["base"].get("quantization")),
-        table=_format_scores(results["splits"]),
-        title=folder.resolve().name,
-        **{name: value for name, value in facts.items() if name != "pipeline_tag"},
-    )
-    written.save(folder / "README.md")
 
 
-def reported_split(results: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """Return the name and the scores of the split that is reported: test, where there is one."""
-    name = "test" if "test" in results["splits"] else "validation"
-    return name, results["splits"][name]
-
-
-def _format_quantization(block: Mapping[str, Any] | None) -> str | None:
-    """Return the Python expression of a `quantization_config:` block."""
-    if block is None:
-        return None
-    arguments = {name: value for name, value in block.items() if name not in ("quant_method", "quant_type")}
-    named = [f"quant_type={block['quant_type']}()"] if "quant_type" in block else []
-    named += [f"{name}={value!r}" for name, value in arguments.items()]
-    config = {"bitsandbytes": "BitsAndBytesConfig", "torchao": "TorchAoConfig"}[block["quant_method"]]
-    return f"{config}({', '.join(named)})"
-
-
-def _format_scores(splits: Mapping[str, Any]) -> str:
-    """Return a Markdown table: one row per metric, one column per split, intervals in brackets."""
-    lines = [f"| metric | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
-    for metric in next(iter(splits.values())):
-        cells = []
-        for scores in splits.values():
-            value, low, high = (scores[metric][name] for name in ("value", "low", "high"))
-            cells.append(f"{value:.4f}" + ("" if low is None else f" ({low:.4f} to {high:.4f})"))
-        lines.append(f"| {metric} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+def _name_type(name: str) -> str:
+    """Return the name of local data as the Hub takes it for a data set: letters, digits, `_`, `.` and `-`."""
+    return re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "local"

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hf_tune.markdown_text import escape
 from hf_tune.results.intervals import score_confusion, score_mean, score_proportion
 from hf_tune.task import Kept, Score
 
@@ -60,8 +61,8 @@ def format_classes(classes: Sequence[Mapping[str, Any]]) -> str:
     """Return a Markdown table of what `score_each_class` found."""
     lines = ["| class | precision | recall | F1 | rows |", "|---|---|---|---|---|"]
     for row in classes:
-        name = str(row["label"]).replace("|", "\\|")
-        lines.append(f"| {name} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['rows']} |")
+        scores = " | ".join(f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))
+        lines.append(f"| {escape(row['label'])} | {scores} | {row['rows']} |")
     return "\n".join(lines)
 
 

@@ -156,6 +156,7 @@ TASK = Task(
     read_input=read_input,
     details=details,
     plots=draw_plots,
+    example_plots=("mistakes.png",),
     card_section=card_section,
     pipeline_tag="image-classification",
     auto_model="AutoModelForImageClassification",

@@ -1,0 +1,166 @@
+"""The parts of a card that tell what results.json holds: model, labels, scores, data, training, proof."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote as quote_address
+
+from hf_tune.hub.card_facts import CardFacts, format_number, reported_split
+from hf_tune.markdown_text import escape, fence, quote
+from hf_tune.task import MULTI_LABEL, REGRESSION
+
+
+MAX_LABELS = 30
+"""More are in config.json alone."""
+MAX_LINES = 45
+"""A longer section of the task is folded."""
+
+
+def describe_model(results: Mapping[str, Any]) -> str:
+    """Return what the model is, and its headline score beside that of guessing."""
+    base, baseline = results["base"], results["baseline"]
+    split, scores = reported_split(results)
+    name = quote(base["id"])
+    if base["pretrained"]:
+        revision = f" (revision {quote(base['revision'][:12])})" if base["revision"] else ""
+        name = f"[{name}](https://huggingface.co/{base['id']})" if base["revision"] else name
+        made = f"{name}{revision}, fine-tuned"
+    else:
+        made = f"The architecture of {name}, trained from its own initialisation,"
+    purpose = results["pipeline_tag"].replace("-", " ")
+    metric, score = baseline["metric"], scores[baseline["metric"]]
+    return (
+        f"{made} for {purpose} with hf_tune, method **{escape(results['method'])}**. "
+        f"On {_count_rows(results, split)} {split} rows its {metric} is {_format_score(score, '95 % interval ')}; "
+        f"always answering the {escape(baseline['name'])} would score {format_number(baseline['value'])}."
+    )
+
+
+def describe_labels(results: Mapping[str, Any]) -> str:
+    """Return the labels, or of which number the output is."""
+    names = results["label_names"]
+    if results["problem_type"] == REGRESSION:
+        return f"**Output**: a number, {quote(names[0])}."
+    rest = f", … (all {len(names)} are in config.json)" if len(names) > MAX_LABELS else ""
+    kind = "**Labels**, any number of them per row" if results["problem_type"] == MULTI_LABEL else "**Labels**"
+    return f"{kind} ({len(names)}): {', '.join(quote(name) for name in names[:MAX_LABELS])}{rest}"
+
+
+def describe_results(results: Mapping[str, Any], facts: CardFacts) -> str:
+    """Return the scores of every split, what the task says of them, and the plots."""
+    split, _ = reported_split(results)
+    said = f"Reported are the {_count_rows(results, split)} rows of the {split} split; in brackets the 95 % interval."
+    section = facts.section.strip()
+    if section.count("\n") > MAX_LINES:
+        section = f"<details><summary>Class by class</summary>\n\n{section}\n\n</details>"
+    plots = [f"![{escape(name.rpartition('.')[0])}](plots/{quote_address(name)})" for name in facts.plots]
+    return "\n\n".join(part for part in (said, _tabulate_scores(results["splits"]), section, *plots) if part)
+
+
+def describe_data(results: Mapping[str, Any]) -> str:
+    """Return name, commit, rows and fingerprint of the data, and the notes on it."""
+    data = results["data"]
+    name = quote(data["name"])
+    if data.get("id"):
+        name = f"[{quote(data['id'])}](https://huggingface.co/datasets/{data['id']})"
+    parts = [
+        name,
+        f"configuration {quote(data['config'])}" if data.get("config") else "",
+        f"revision {quote(data['revision'])}" if data.get("revision") else "",
+        f"fingerprint of the rows {quote(data['fingerprint'])}",
+    ]
+    rows = ", ".join(f"{_count_rows(results, split)} {split}" for split in data["rows"])
+    notes = "\n".join(f"- {escape(note)}" for note in results.get("notes", ()))
+    told = f"{', '.join(part for part in parts if part)}.\n\nRows: {rows}."
+    return f"{told}\n\n{notes}" if notes else told
+
+
+def describe_training(results: Mapping[str, Any], facts: CardFacts) -> str:
+    """Return how the model was trained, the command, and the recipe word for word."""
+    lines = [f"| {name} | {value} |" for name, value in _list_training(results) if value]
+    command = results["environment"]["command"]
+    return "\n\n".join(
+        (
+            "\n".join(["| what | value |", "|---|---|", *lines]),
+            f"The command:\n\n{fence(command, 'sh')}",
+            f"The recipe, which is `recipe.yaml` beside the model:\n\n{fence(facts.recipe, 'yaml')}",
+        )
+    )
+
+
+def describe_proof(results: Mapping[str, Any], facts: CardFacts) -> str:
+    """Return what comparing the saved model with the trained one found."""
+    proof, verified = results["proof"], facts.verified
+    if not proof["passed"]:
+        difference = f"the outputs differ by {proof['max_abs_difference']:.2g}"
+        return f"**The proof failed**: reloaded in a fresh process, {difference}. Do not use this model."
+    told = (
+        f"The saved files were loaded in a fresh process with another seed; on {proof['rows']} rows the outputs "
+        f"{_compare(proof['max_abs_difference'])} those of the trained model."
+    )
+    told += " The SHA-256 of every saved file is in `results.json`." if results.get("files") else ""
+    if verified is None:
+        return told
+    return (
+        f"{told}\n\nOn {escape(verified['date'])} this very content (commit {quote(verified['commit'])}) was "
+        f"downloaded from the Hub to an empty cache and loaded in a fresh process; on {verified['rows']} held-out rows the "
+        f"outputs {_compare(verified['max_abs_difference'])} those of the saved model."
+    )
+
+
+def _list_training(results: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield name and value of each line; an empty value is not known, or says nothing."""
+    cost, place, base = results["cost"], results["environment"], results["base"]
+    trained = f"{cost['trainable_parameters']:,} of {cost['total_parameters']:,} parameters"
+    yield "method", f"{escape(results['method'])}: {trained} were trained"
+    yield "steps", _tell_steps(results)
+    yield "BatchNorm statistics", "" if results["batch_norm"] == "none" else escape(results["batch_norm"])
+    if base.get("quantization"):
+        yield (
+            "base",
+            f"quantised by {escape(base['quantization']['quant_method'])}; its weights are not in this folder",
+        )
+    if cost["train_seconds"] is not None:
+        yield "time", f"{cost['train_seconds']:,.0f} s, {cost['examples_per_second']:,.0f} examples a second"
+    counts = (_count(place["threads"], "thread", "threads"), _count(place["num_processes"], "process", "processes"))
+    yield "device", f"{escape(place['device'])}, {', '.join(counts)}"
+    yield "peak memory", f"{cost['peak_memory_mib']:,.0f} MiB"
+    yield "seed", str(results["seed"])
+    yield "resumed from", escape(results["resumed_from"]) if results.get("resumed_from") else ""
+    yield "versions", ", ".join(f"{name} {version}" for name, version in place["versions"].items())
+
+
+def _tell_steps(results: Mapping[str, Any]) -> str:
+    if not results.get("steps"):
+        return ""
+    if not results.get("best_checkpoint"):
+        return f"{results['steps']:,}"
+    chosen = f"{escape(results['best_checkpoint'])}, the best on validation by {escape(results['chosen_by'])}"
+    return f"{results['steps']:,}; saved is {chosen}"
+
+
+def _tabulate_scores(splits: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a Markdown table: one row per metric, one column per split, intervals in brackets."""
+    lines = [f"| metric | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
+    for metric in next(iter(splits.values())):
+        cells = [_format_score(scores[metric]) for scores in splits.values()]
+        lines.append(f"| {escape(metric)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _format_score(score: Mapping[str, float | None], word: str = "") -> str:
+    value, low, high = score["value"], score["low"], score["high"]
+    shown = format_number(value or 0.0)
+    return shown if low is None or high is None else f"{shown} ({word}{format_number(low)} to {format_number(high)})"
+
+
+def _count_rows(results: Mapping[str, Any], split: str) -> str:
+    rows = results["data"]["rows"][split]
+    return "a stream of" if rows is None else f"{rows:,}"
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _compare(difference: float) -> str:
+    return f"differ by at most {difference:.2g} from" if difference else "are equal to"

@@ -1,0 +1,71 @@
+"""The card of a finished run, from what its folder holds: written at the end of a run, again, or for the Hub."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_tune.hub.card import build_card, save_card
+from hf_tune.hub.card_facts import CardFacts
+from hf_tune.recipe.build import Report, check_block
+from hf_tune.recipe.error import Problem, RecipeError
+from hf_tune.recipe.library_arguments import accepted_by_card
+from hf_tune.recipe.overrides import apply_overrides
+from hf_tune.recipe.source import read_yaml
+from hf_tune.results.record import read_results
+from hf_tune.tasks import get_task
+
+
+def write_card(
+    run: Path,
+    target: Path | None = None,
+    name: str | None = None,
+    example_plots: bool = True,
+    verified: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> Path:
+    """Write README.md of a finished run and return its path.
+
+    `target` is the folder that it is written to, the run's own unless given; `name` how the model is loaded: the name
+    of that folder, or `user/name` of the Hub. `example_plots` False leaves out plots that show rows of the data.
+    `verified` is what comparing with the Hub's copy found (see `CardFacts`). `overrides` are `card.key=value`, for
+    this card alone: recipe.yaml stays as it is. Raises `InputError` where the folder is no finished run, and
+    `RecipeError` for a value of `card:` that is not accepted.
+    """
+    results = read_results(run)
+    values = _read_recipe(run, overrides)
+    if "." in values["task"] and str(run.resolve()) not in sys.path:
+        sys.path.append(str(run.resolve()))  # a task of the user's own, copied there
+    task = get_task(values["task"])
+    hidden = () if example_plots else task.example_plots
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    facts = CardFacts(
+        name=name or (target or run).resolve().name,
+        recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
+        section=task.card_section(results),
+        plots=[plot for plot in results["plots"] if plot not in hidden and (run / "plots" / plot).is_file()],
+        sample=task.sample,
+        auto_model=task.auto_model,
+        auto_processor=task.auto_processor,
+        model_type=config.get("model_type"),
+        in_halves=config.get("dtype") in ("float16", "bfloat16"),
+        verified=verified,
+    )
+    return save_card(build_card(results, values.get("card") or {}, facts), target or run)
+
+
+def _read_recipe(run: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """Return the values of recipe.yaml with the overrides; the other blocks were checked when it ran."""
+    strange = [text for text in overrides if text.partition("=")[0].partition(".")[0] != "card"]
+    if strange:
+        hint = "a card takes `card.key=value`, such as `card.license=mit`"
+        raise RecipeError(
+            [Problem(place=f"command line: {text}", key="", problem="not of the card", hint=hint) for text in strange]
+        )
+    values, source = apply_overrides(*read_yaml(run / "recipe.yaml"), overrides)
+    report = Report(source)
+    if values.get("card") is not None:
+        values["card"] = check_block(accepted_by_card(), values["card"], ("card",), report)
+    report.check()
+    return values
