@@ -94,7 +94,7 @@ def complete_unfinished_folder(folder: Path, model: Any, processor: Any, values:
     if hub.base_model is not None:
         values = name_base(folder, values, hub)
     (folder / "recipe.yaml").write_text(dump_recipe(values), encoding="utf-8")
-    scores = next((event for event in reversed(state["log_history"]) if "eval_loss" in event), {})
+    scores: dict[str, float] = next((event for event in reversed(state["log_history"]) if "eval_loss" in event), {})
     told = [f"- {name.removeprefix('eval_')}: {scores[name]:.4f}" for name in scores if name.startswith("eval_")]
     told = [line for line in told if "runtime" not in line and "per_second" not in line]
     title = f"# {hub.repo_id}, unfinished\n\nStep {state['global_step']} of {state['max_steps']}."

@@ -22,7 +22,6 @@ LAYERS = (
     "recipe",
     "finetuned|run_card",
     "proof",
-    "run_card",
     "hub_folder",
     "publication",
     "finished_run|assembly|speed_report",
