@@ -7,7 +7,6 @@ reach it through the fixture `hub` of conftest.py (hub_client.py), others throug
 
 import os
 import re
-import shutil
 import socket
 import sys
 import tempfile
@@ -35,9 +34,9 @@ class HubServer:
 
     def __init__(self, repos: Mapping[tuple[str, str], Path], accounts: Mapping[str, Account] | None = None) -> None:
         """Choose a free port. `accounts` holds token -> account; left out, hf_test is a write token of alice."""
-        self._folder = Path(tempfile.mkdtemp(prefix="hub_server_"))
+        self._folder = tempfile.TemporaryDirectory(prefix="hub_server_", ignore_cleanup_errors=True)
         accounts = {"hf_test": Account(user="alice")} if accounts is None else accounts
-        self.store = Store(repos, accounts, self._folder)
+        self.store = Store(repos, accounts, Path(self._folder.name))
         self.repos, self.accounts, self.uploaded = self.store.repos, self.store.accounts, self.store.uploaded
         self.requests: list[str] = []
         """Each as METHOD /path, unquoted."""
@@ -61,7 +60,7 @@ class HubServer:
         """Stop serving and forget what was written."""
         self.stopped.set()
         self._close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.cleanup()
 
     def environment(self, cache: Path) -> dict[str, str]:
         """Return the environment of a client that knows no other Hub and an empty cache, with the first token."""
