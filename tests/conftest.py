@@ -366,13 +366,32 @@ def _train_tokenizer(family: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=own, model_input_names=inputs, **special)
 
 
+def _load_beside(name: str) -> Any:
+    """Import a module that lies beside this file, which is no package, under its own name."""
+    import importlib.util
+    import sys
+
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def hub_server_class() -> Any:
-    """Return `HubServer` of hub_server.py beside this file, which is no package."""
-    import importlib.util
+    """Return `HubServer`, which runs apart from the clients of this process; they use the fixture `hub`."""
+    for name in ("hub_store", "hub_exchange", "hub_faults", "hub_reads", "hub_writes"):
+        _load_beside(name)
+    return _load_beside("hub_server").HubServer
 
-    spec = importlib.util.spec_from_file_location("hub_server", ROOT / "tests" / "hub_server.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.HubServer
+
+@pytest.fixture
+def hub(hub_server_class: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Serve an empty Hub that the clients of this process talk to as alice, with empty caches."""
+    client = _load_beside("hub_client")
+    with hub_server_class({}) as server:
+        client.point_clients_at(server, monkeypatch, tmp_path_factory.mktemp("hub_client"))
+        yield server
+        client.forget_connections()
