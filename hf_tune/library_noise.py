@@ -11,15 +11,17 @@ def quieten_loggers() -> None:
     torchao 0.18 deprecates its own calls of torch; bitsandbytes 0.50 misses a package that it does not need, and says
     for every layer and step that it computes in half precision; PEFT 0.21 writes a card without metadata, which
     huggingface_hub remarks, and asks transformers 5.23 for an attribute that it calls deprecated; transformers passes
-    on an argument of DistributedDataParallel that torch 2.15 calls deprecated. torch logs a traceback of its own where
-    a fake tensor is refused, and raises the error as well.
+    on an argument of DistributedDataParallel that torch 2.15 calls deprecated. huggingface_hub remarks that a commit
+    would change nothing, and that tables stand in a model's repository, as `hub.include_examples` asks. torch logs a
+    traceback of its own where a fake tensor is refused, and raises the error as well.
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
-    for name in ("bitsandbytes", "huggingface_hub.repocard", "torch.utils._pytree"):
+    for name in ("bitsandbytes", "huggingface_hub.repocard", "huggingface_hub.hf_api", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+    warnings.filterwarnings("ignore", "It seems that you are about to commit a data file", UserWarning)
     warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)  # PEFT then sets it rightly
 
 

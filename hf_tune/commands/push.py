@@ -47,9 +47,9 @@ def _push(run: Path, overrides: list[str], dry_run: bool) -> None:
 
     read_results(run)
     check_unheld(run)
-    _check_overrides(run, overrides)
+    overrides = _complete(run, overrides)
     quieten_bars()
-    recipe = load_recipe(run / "recipe.yaml", [*overrides, "hub.offline=false"])
+    recipe = load_recipe(run / "recipe.yaml", overrides)
     assert recipe.hub is not None  # for the type checker: the overrides give one
     task = get_task(recipe.task)
     if dry_run:
@@ -65,8 +65,11 @@ def _push(run: Path, overrides: list[str], dry_run: bool) -> None:
     push_run(recipe, task, split, run)
 
 
-def _check_overrides(run: Path, overrides: Sequence[str]) -> None:
-    """Raise where the command line would change what the run was trained by, or nobody says where to push."""
+def _complete(run: Path, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides with one that ends `offline: true`.
+
+    Raises where they would change what the run was trained by, or nobody says where to push.
+    """
     from hf_tune.recipe.source import read_yaml
 
     for text in overrides:
@@ -76,6 +79,7 @@ def _check_overrides(run: Path, overrides: Sequence[str]) -> None:
     stored = read_yaml(run / "recipe.yaml")[0].get("hub") or {}
     if not stored.get("repo_id") and not any(text.startswith("hub.repo_id=") for text in overrides):
         raise InputError("neither the command nor the run's recipe says where to", f"hf-tune push {run} owner/name")
+    return [*overrides, *(["hub.offline=false"] if stored.get("offline") else [])]
 
 
 def _list(folder: Path, repo_id: str) -> None:

@@ -94,11 +94,15 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _unwrap(error: BaseException) -> BaseException:
-    """Return why a file was given up: the client raises a plain RuntimeError from the fault of its last attempt."""
-    from huggingface_hub.errors import HTTPError
+    """Return why a file was given up: the client raises a RuntimeError of it, or that it has no local copy."""
+    from huggingface_hub.errors import HTTPError, LocalEntryNotFoundError
 
     cause = error.__cause__
-    return cause if isinstance(error, RuntimeError) and isinstance(cause, HTTPError) else error
+    if isinstance(error, LocalEntryNotFoundError) and not isinstance(cause, HTTPError):
+        return ConnectionError(str(error).partition("\n")[0])
+    return (
+        cause if isinstance(error, (RuntimeError, LocalEntryNotFoundError)) and isinstance(cause, HTTPError) else error
+    )
 
 
 def _asked_pause(state: Any) -> float | None:
@@ -110,4 +114,4 @@ def _asked_pause(state: Any) -> float | None:
 
 def _say(state: Any, doing: str) -> None:
     told = explain(state.outcome.exception())
-    logger.warning("%s: %s; again in %.0f s", doing, told, state.next_action.sleep)
+    logger.warning("%s: %s; again in %.1f s", doing, told, state.next_action.sleep)
