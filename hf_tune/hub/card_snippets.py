@@ -28,11 +28,12 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
 
 
 def _use_pipeline(results: Mapping[str, Any], facts: CardFacts) -> list[str]:
+    cut = ", truncation=True" if facts.auto_processor == "AutoTokenizer" else ""  # pipelines cut nothing unasked
     return [
         "from transformers import pipeline",
         "",
         f'model = pipeline("{results["pipeline_tag"]}", model={_literal(facts.name)})',
-        f"print(model({facts.sample}))",
+        f"print(model({facts.sample}{cut}))",
     ]
 
 
