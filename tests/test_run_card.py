@@ -162,6 +162,13 @@ def test_a_folder_without_results_has_no_card(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["config.json", "recipe.yaml"])
+def test_a_run_that_lacks_a_file_is_told_so(name: str, run: Path) -> None:
+    (run / name).unlink()
+    with pytest.raises(InputError, match=re.escape(name)):
+        write_card(run)
+
+
 def test_the_snippets_of_a_full_model_run_and_agree(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run.parent)
     pixels = np.random.default_rng(1).integers(0, 256, (20, 24, 3), dtype=np.uint8)

@@ -68,7 +68,7 @@ def _use_peft(results: Mapping[str, Any], facts: CardFacts) -> list[str]:
         f"base = {facts.auto_model}.from_pretrained(",
         f"    {_literal(base['id'])}{revision},",
         "    config=AutoConfig.from_pretrained(run),",
-        "    ignore_mismatched_sizes=True,",
+        "    ignore_mismatched_sizes=True,  # the head comes with the adapter",
         *([f"    quantization_config={quantization},"] if quantization else []),
         f"){halves}",
         "model = PeftModel.from_pretrained(base, run).eval()",
