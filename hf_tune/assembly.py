@@ -16,7 +16,7 @@ from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError, find_key
 from hf_tune.model.new_layers import centre_head
 from hf_tune.model.quantised_base import is_quantised
-from hf_tune.publication import build_background_push
+from hf_tune.publication import build_background_push, check_background_push
 from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
@@ -111,22 +111,19 @@ def build_trainer(
         speed=recipe.speed,
         notes=(*splits.notes, *notes),
     )
-    callbacks = [*(recipe.early_stopping.callbacks() if recipe.early_stopping else ())]
-    callbacks += build_background_push(recipe, model, loaded)
+    stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
+    pushes = build_background_push(recipe, model, loaded)
     is_made = recipe.output_dir.exists()
     with recipe.blame("training"):
         try:
-            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, callbacks)
+            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, [*stops, *pushes])
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
         if not is_made:  # the Trainer has made it, and the checks go on
             with contextlib.suppress(OSError):
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
-    if is_sharded(trainer) and recipe.hub is not None and recipe.hub.every != "end":
-        with recipe.blame("hub"):
-            problem = "checkpoints of a network that is cut over processes hold its parts, which nobody could load"
-            raise InputError(problem, "write `every: end`", at=("every",))
+    check_background_push(recipe, is_sharded(trainer))
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
     with recipe.blame("speed"):

@@ -7,7 +7,7 @@ def escape(text: object) -> str:
     """Return a text for a sentence or a cell of a table, in one line."""
     line = " ".join(str(text).split())
     line = re.sub(r"([\\`*\[\]|~$])", r"\\\1", line)
-    line = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", line)  # inside a word it means nothing
+    line = re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", line)  # inside a word it means nothing
     line = re.sub(r"^(#|[-+](?= |$))", r"\\\1", line)
     return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

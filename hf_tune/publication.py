@@ -25,7 +25,7 @@ from hf_tune.hub_folder import (
     complete_unfinished_folder,
     write_hub_card,
 )
-from hf_tune.input_error import PushFailed
+from hf_tune.input_error import InputError, PushFailed
 from hf_tune.proof import ProofFailed, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.source import read_yaml
@@ -103,6 +103,14 @@ def build_background_push(recipe: Recipe, model: Any, loaded: LoadedModel) -> li
         repository.tag(commit, name_tag(folder))
 
     return [BackgroundPush(hub.every, lambda checkpoint: build_unfinished_folder(checkpoint, run), push)]
+
+
+def check_background_push(recipe: Recipe, is_sharded: bool) -> None:
+    """Raise where checkpoints are to be pushed that nobody could load."""
+    if is_sharded and recipe.hub is not None and recipe.hub.every != "end":
+        problem = "checkpoints of a network that is cut over processes hold its parts, which nobody could load"
+        with recipe.blame("hub"):
+            raise InputError(problem, "write `every: end`", at=("every",))
 
 
 @contextlib.contextmanager

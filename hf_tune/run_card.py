@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_tune.hub.card import build_card, save_card
 from hf_tune.hub.card_facts import CardFacts
+from hf_tune.input_error import InputError
 from hf_tune.recipe.build import Report, check_block
 from hf_tune.recipe.error import Problem, RecipeError
 from hf_tune.recipe.library_arguments import accepted_by_card
@@ -39,12 +40,12 @@ def write_card(
         sys.path.append(str(run.resolve()))  # a task of the user's own, copied there
     task = get_task(values["task"])
     hidden = () if example_plots else task.example_plots
-    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    config = _read_config(run)
     facts = CardFacts(
         name=name or (target or run).resolve().name,
         recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
         section=task.card_section(results),
-        plots=[plot for plot in results["plots"] if plot not in hidden and (run / "plots" / plot).is_file()],
+        plots=[plot for plot in results.get("plots", ()) if plot not in hidden and (run / "plots" / plot).is_file()],
         sample=task.sample,
         auto_model=task.auto_model,
         auto_processor=task.auto_processor,
@@ -53,6 +54,14 @@ def write_card(
         verified=verified,
     )
     return save_card(build_card(results, values.get("card") or {}, facts), target or run)
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    file = run / "config.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read: {error}", "give the output_dir of a finished run") from None
 
 
 def _read_recipe(run: Path, overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """What a finished run leaves, against scikit-learn, its own weights and its own recipe."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from sklearn import metrics
 
 from hf_tune.data.splits import load_splits
 from hf_tune.finetuned import load_finetuned
+from hf_tune.finished_run import _name_best
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.tasks import get_task
 
 
 NAMES = ["red", "green", "blue"]
@@ -75,6 +79,46 @@ def test_the_results_say_how_they_were_made(results: dict[str, Any], finished_ru
     }
     assert results["proof"]["passed"] and results["proof"]["rows"] == 11
     assert results["resumed_from"] is None
+    assert results["data"] | {"rows": None, "fingerprint": None} == {
+        "name": "tiny_pictures:load",
+        "id": None,
+        "revision": None,
+        "config": None,
+        "rows": None,
+        "fingerprint": None,
+    }
+    assert results["notes"] == []
+
+
+def test_the_results_know_every_file_that_was_saved_and_every_plot(
+    results: dict[str, Any], finished_run: Path
+) -> None:
+    saved = {name: (finished_run / name).read_bytes() for name in ("config.json", "model.safetensors")}
+    assert results["files"] == {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in saved.items()
+    }
+    assert not (finished_run / "saved.tmp").exists()
+    assert sorted(results["plots"]) == sorted(path.name for path in (finished_run / "plots").iterdir())
+
+
+def test_train_and_validation_at_the_saved_step_are_those_of_the_log(
+    results: dict[str, Any], finished_run: Path
+) -> None:
+    lines = [json.loads(line) for line in (finished_run / "log.jsonl").read_text().splitlines()]
+    (line,) = [line for line in lines if "eval_loss" in line]
+    assert results["fit"] == {
+        "step": 2,
+        "train": {"loss": line["train_mean_loss"], "accuracy": line["train_accuracy"]},
+        "validation": {"loss": line["eval_loss"], "accuracy": line["eval_accuracy"]},
+    }
+
+
+@pytest.mark.parametrize(("is_loaded", "name"), [(True, "checkpoint-7"), (False, None)])
+def test_a_best_checkpoint_that_is_not_loaded_was_not_saved(is_loaded: bool, name: str | None) -> None:
+    """With `metric_for_best_model` alone the Trainer notes a best checkpoint, and the last weights are saved."""
+    state = SimpleNamespace(best_model_checkpoint="run/checkpoint-7")
+    trainer = SimpleNamespace(state=state, args=SimpleNamespace(load_best_model_at_end=is_loaded))
+    assert _name_best(trainer) == name
 
 
 def test_the_reference_holds_the_features_that_the_head_sees(finished_run: Path) -> None:
@@ -109,6 +153,7 @@ def test_of_50_classes_the_ten_most_probable_are_kept(run_of_50_classes: Path) -
     assert results["splits"]["test"]["log_loss"]["value"] == pytest.approx(surprise, rel=1e-4)
     assert np.asarray(results["details"]["confusion_matrix"]).shape == (50, 50) and results["proof"]["passed"]
     assert (run_of_50_classes / "plots" / "mistakes.png").exists()
+    assert set(get_task(results["task"]).example_plots) <= set(results["plots"])
 
 
 def test_the_certainty_of_a_reference_is_that_of_all_classes(run_of_50_classes: Path) -> None:

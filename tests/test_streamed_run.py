@@ -62,7 +62,7 @@ def test_a_stream_trains_and_its_run_says_that_it_was_one(picture_recipe: Path, 
     assert results["proof"]["passed"] and results["steps"] == 8
     assert results["data"]["rows"] == {"train": None, "validation": 9, "test": 11}
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "a stream of train, 9 validation, 11 test rows" in card and "None" not in card
+    assert "Rows: a stream of train, 9 validation, 11 test." in card and "None" not in card
     assert "shuffled within 9 rows" in card
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     losses = [line["eval_loss"] for line in lines if "eval_loss" in line]

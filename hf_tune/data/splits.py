@@ -153,9 +153,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     check_disjoint(plan, pieces)
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
-        if len(rows) == 0:
-            raise InputError(f"split {name!r} ({plan[name]}) has no row", at=("splits", name))
-        _check_columns(rows, columns, name)
+        _check_rows(rows, columns, name, plan[name])
     label_role = task.label_role
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {
@@ -245,7 +243,10 @@ def _plan(plan: SplitPlan, raw: Mapping[str, Any]) -> dict[str, str | float]:
     return {name: value for name, value in planned.items() if value is not None}
 
 
-def _check_columns(rows: datasets.Dataset, columns: Mapping[str, str], split: str) -> None:
+def _check_rows(rows: datasets.Dataset, columns: Mapping[str, str], split: str, expression: str | float) -> None:
+    """Raise where a split is empty or lacks the column of a role."""
+    if len(rows) == 0:
+        raise InputError(f"split {split!r} ({expression}) has no row", at=("splits", split))
     for role, column in columns.items():
         if column not in rows.column_names:
             known = ", ".join(rows.column_names)

@@ -54,7 +54,7 @@ def _tell_classes(classes: Sequence[Mapping[str, Any]], split: str) -> Iterator[
     if seen:
         fewest = seen[0]["rows"]
         names = [row["label"] for row in seen if row["rows"] == fewest]
-        yield f"Fewest {split} rows: {fewest:,} of {_join(names)}."
+        yield f"Fewest {split} rows: {fewest:,} {'of' if len(names) == 1 else 'each of'} {_join(names)}."
     missed = sorted((row for row in seen if row["recall"] < 1), key=lambda row: row["recall"])
     if missed:
         told = [
@@ -76,7 +76,8 @@ def _tell_confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> st
     most = max(count for count, _, _ in pairs)
     commonest = [(true, predicted) for count, true, predicted in pairs if count == most]
     told = [f"{quote(names[true])} taken for {quote(names[predicted])}" for true, predicted in commonest[:MOST]]
-    rest = f" and {len(commonest) - MOST} other pairs" if len(commonest) > MOST else ""
+    others = len(commonest) - MOST
+    rest = f" and {others} other {'pair' if others == 1 else 'pairs'}" if others > 0 else ""
     each = " each" if len(commonest) > 1 else ""
     return f"Commonest confusion: {', '.join(told)}{rest}, {most:,} {'row' if most == 1 else 'rows'}{each}."
 

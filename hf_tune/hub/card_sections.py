@@ -6,7 +6,7 @@ from urllib.parse import quote as quote_address
 
 from hf_tune.hub.card_facts import CardFacts, format_number, reported_split
 from hf_tune.markdown_text import escape, fence, quote
-from hf_tune.task import MULTI_LABEL, REGRESSION
+from hf_tune.task import MULTI_LABEL, REGRESSION, is_higher_better
 
 
 MAX_LABELS = 30
@@ -47,8 +47,10 @@ def describe_labels(results: Mapping[str, Any]) -> str:
 
 def describe_results(results: Mapping[str, Any], facts: CardFacts) -> str:
     """Return the scores of every split, what the task says of them, and the plots."""
-    split, _ = reported_split(results)
+    split, scores = reported_split(results)
     said = f"Reported are the {_count_rows(results, split)} rows of the {split} split; in brackets the 95 % interval."
+    lower = [escape(name) for name in scores if not is_higher_better(name)]
+    said += f" Less is better for {', '.join(lower)}." if lower else ""
     section = facts.section.strip()
     if section.count("\n") > MAX_LINES:
         section = f"<details><summary>Class by class</summary>\n\n{section}\n\n</details>"
@@ -77,12 +79,13 @@ def describe_data(results: Mapping[str, Any]) -> str:
 def describe_training(results: Mapping[str, Any], facts: CardFacts) -> str:
     """Return how the model was trained, the command, and the recipe word for word."""
     lines = [f"| {name} | {value} |" for name, value in _list_training(results) if value]
-    command = results["environment"]["command"]
     return "\n\n".join(
         (
             "\n".join(["| what | value |", "|---|---|", *lines]),
-            f"The command:\n\n{fence(command, 'sh')}",
-            f"The recipe, which is `recipe.yaml` beside the model:\n\n{fence(facts.recipe, 'yaml')}",
+            "The command:",
+            fence(results["environment"]["command"], "sh"),
+            "The recipe, which is `recipe.yaml` beside the model; running it repeats the run:",
+            fence(facts.recipe, "yaml"),
         )
     )
 
@@ -100,10 +103,11 @@ def describe_proof(results: Mapping[str, Any], facts: CardFacts) -> str:
     told += " The SHA-256 of every saved file is in `results.json`." if results.get("files") else ""
     if verified is None:
         return told
+    compared = f"on {verified['rows']} held-out rows the outputs {_compare(verified['max_abs_difference'])}"
+    content = f"this very content (commit {quote(verified['commit'])})"
     return (
-        f"{told}\n\nOn {escape(verified['date'])} this very content (commit {quote(verified['commit'])}) was "
-        f"downloaded from the Hub to an empty cache and loaded in a fresh process; on {verified['rows']} held-out rows the "
-        f"outputs {_compare(verified['max_abs_difference'])} those of the saved model."
+        f"{told}\n\nOn {escape(verified['date'])} {content} was downloaded from the Hub to an empty cache and loaded "
+        f"in a fresh process; {compared} those of the saved model."
     )
 
 
@@ -135,7 +139,7 @@ def _tell_steps(results: Mapping[str, Any]) -> str:
     if not results.get("best_checkpoint"):
         return f"{results['steps']:,}"
     chosen = f"{escape(results['best_checkpoint'])}, the best on validation by {escape(results['chosen_by'])}"
-    return f"{results['steps']:,}; saved is {chosen}"
+    return f"{results['steps']:,}; what was saved is {chosen}"
 
 
 def _tabulate_scores(splits: Mapping[str, Mapping[str, Any]]) -> str:

@@ -28,11 +28,12 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
 
 
 def _use_pipeline(results: Mapping[str, Any], facts: CardFacts) -> list[str]:
+    cut = ", truncation=True" if facts.auto_processor == "AutoTokenizer" else ""  # pipelines cut nothing unasked
     return [
         "from transformers import pipeline",
         "",
         f'model = pipeline("{results["pipeline_tag"]}", model={_literal(facts.name)})',
-        f"print(model({facts.sample}))",
+        f"print(model({facts.sample}{cut}))",
     ]
 
 
@@ -67,7 +68,7 @@ def _use_peft(results: Mapping[str, Any], facts: CardFacts) -> list[str]:
         f"base = {facts.auto_model}.from_pretrained(",
         f"    {_literal(base['id'])}{revision},",
         "    config=AutoConfig.from_pretrained(run),",
-        "    ignore_mismatched_sizes=True,",
+        "    ignore_mismatched_sizes=True,  # the head comes with the adapter",
         *([f"    quantization_config={quantization},"] if quantization else []),
         f"){halves}",
         "model = PeftModel.from_pretrained(base, run).eval()",

@@ -64,14 +64,10 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     )
     _check_peft(values.get("peft"), report)
     _check_batch_norm(values.get("batch_norm"), report)
-    stopping = None
-    if values.get("early_stopping") is not None:
-        stopping = build_dataclass(EarlyStopping, values["early_stopping"], ("early_stopping",), report)
-    objective = None
-    if values.get("objective") is not None:
-        objective = build_dataclass(Objective, values["objective"], ("objective",), report)
+    stopping = _build_optional(EarlyStopping, "early_stopping", values, report)
+    objective = _build_optional(Objective, "objective", values, report)
+    hub = _build_optional(Hub, "hub", values, report)
     speed = build_dataclass(Speed, values.get("speed", {}), ("speed",), report)
-    hub = build_dataclass(Hub, values["hub"], ("hub",), report) if values.get("hub") is not None else None
     training = _check_training(values, report)
     card = _check_card(values, report)
     if task:
@@ -96,6 +92,11 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         values=values,
         source=source,
     )
+
+
+def _build_optional(cls: type, name: str, values: Mapping[str, Any], report: Report) -> Any:
+    """Return a block as its dataclass; None where the recipe has none, or a mistake in it was noted."""
+    return None if values.get(name) is None else build_dataclass(cls, values[name], (name,), report)
 
 
 def _add_folder(folder: str) -> None:

@@ -126,7 +126,7 @@ def test_a_run_on_a_quantised_base_is_proved_and_loads_back(
     reloaded = load_finetuned(folder)
     assert is_quantised(reloaded.model) and len(reloaded.predict(["the old rose", "near the sea"])) == 2
     card = (folder / "README.md").read_text()
-    snippet = card.partition("Or with PEFT alone:\n\n```python\n")[2].partition("```")[0]
+    snippet = card.partition("With PEFT alone:\n\n```python\n")[2].partition("```")[0]
     assert "quantization_config=" in snippet and f"quantised by {library}" in card
     monkeypatch.chdir(folder.parent)
     scope: dict[str, Any] = {}
