@@ -185,7 +185,7 @@ def test_the_snippets_of_a_full_model_run_and_agree(run: Path, monkeypatch: pyte
     assert "tensor(" in printed
 
 
-@pytest.mark.parametrize("method", ["lora", "bottleneck"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("bottleneck", marks=pytest.mark.slow)])
 def test_the_snippets_of_an_adapter_run_and_agree(
     method: str, write_text_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

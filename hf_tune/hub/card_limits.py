@@ -39,8 +39,8 @@ def _tell_interval(results: Mapping[str, Any]) -> str:
 def _tell_missing_test(results: Mapping[str, Any]) -> str:
     if "test" in results["splits"]:
         return ""
-    chosen = " and chose the checkpoint" if results.get("best_checkpoint") else ""
-    return f"There is no test split: the rows that are reported were looked at during training{chosen}."
+    chosen = ", and they chose the checkpoint too" if results.get("best_checkpoint") else ""
+    return f"There is no test split: the validation rows are what is reported{chosen}."
 
 
 def _tell_classes(classes: Sequence[Mapping[str, Any]], split: str) -> Iterator[str]:

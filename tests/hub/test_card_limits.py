@@ -65,8 +65,8 @@ def test_of_many_confusions_the_first_are_named(results: dict[str, Any]) -> None
 
 def test_without_a_test_split_the_reader_is_warned(results: dict[str, Any]) -> None:
     del results["splits"]["test"]
-    told = "There is no test split: the rows that are reported were looked at during training"
-    assert f"{told} and chose the checkpoint." in list_limits(results)
+    told = "There is no test split: the validation rows are what is reported"
+    assert f"{told}, and they chose the checkpoint too." in list_limits(results)
     assert f"{told}." in list_limits(results | {"best_checkpoint": None})
 
 
