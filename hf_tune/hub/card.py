@@ -21,6 +21,9 @@ from hf_tune.hub.card_snippets import write_snippets
 from hf_tune.markdown_text import escape
 
 
+_TEMPLATE = Path(__file__).with_name("card_template.md")
+
+
 def build_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: CardFacts) -> Any:
     """Return the `huggingface_hub.ModelCard` of a run.
 
@@ -29,19 +32,19 @@ def build_card(results: Mapping[str, Any], card: Mapping[str, Any], facts: CardF
     """
     from huggingface_hub import ModelCard
 
-    limits = "\n".join(f"- {sentence}" for sentence in list_limits(results))
-    sections = {
-        "Use": write_snippets(results, facts),
-        "Results": describe_results(results, facts),
-        "Limits": limits,
-        "Data": describe_data(results),
-        "Training": describe_training(results, facts),
-        "Proof": describe_proof(results, facts),
-    }
-    opening = [f"# {escape(facts.title)}", describe_model(results), describe_labels(results)]
-    parts = [*opening, *(f"## {heading}\n\n{text}" for heading, text in sections.items() if text)]
-    text = "\n\n".join(part for part in parts if part)
-    return ModelCard(f"---\n{_build_metadata(results, card, facts).to_yaml()}\n---\n\n{text}\n")
+    return ModelCard.from_template(
+        _build_metadata(results, card, facts),
+        template_path=str(_TEMPLATE),
+        title=escape(facts.title),
+        model=describe_model(results),
+        labels=describe_labels(results),
+        use=write_snippets(results, facts),
+        scores=describe_results(results, facts),
+        limits="\n".join(f"- {sentence}" for sentence in list_limits(results)),
+        data=describe_data(results),
+        training=describe_training(results, facts),
+        proof=describe_proof(results, facts),
+    )
 
 
 def save_card(card: Any, folder: Path) -> Path:

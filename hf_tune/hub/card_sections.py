@@ -104,7 +104,7 @@ def describe_proof(results: Mapping[str, Any], facts: CardFacts) -> str:
     if verified is None:
         return told
     compared = f"on {verified['rows']} held-out rows the outputs {_compare(verified['max_abs_difference'])}"
-    content = f"this very content (commit {quote(verified['commit'])})"
+    content = f"what stands here (commit {quote(verified['commit'])})"
     return (
         f"{told}\n\nOn {escape(verified['date'])} {content} was downloaded from the Hub to an empty cache and loaded "
         f"in a fresh process; {compared} those of the saved model."

@@ -114,7 +114,7 @@ def test_the_proof_says_what_was_compared(
     verified = {"commit": "c0ffee", "rows": 32, "max_abs_difference": difference, "date": "2026-11-25"}
     told = card_sections.describe_proof(results, dataclasses.replace(facts, verified=verified))
     assert told.endswith(
-        "\n\nOn 2026-11-25 this very content (commit `c0ffee`) was downloaded from the Hub to an empty cache and "
+        "\n\nOn 2026-11-25 what stands here (commit `c0ffee`) was downloaded from the Hub to an empty cache and "
         f"loaded in a fresh process; on 32 held-out rows the outputs {word} those of the saved model."
     )
 
