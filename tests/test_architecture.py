@@ -20,6 +20,7 @@ LAYERS = (
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
+    "adapter_base",
     "finetuned",
     "proof",
     "finished_run|assembly|speed_report",
