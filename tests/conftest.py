@@ -309,7 +309,7 @@ def save_run(
         overrides: tuple[str, ...] = (),
         base: str | None = None,
     ) -> Path:
-        folder = tmp_path_factory.mktemp(f"{network}_{method.strip('{}').partition(':')[2].strip() or method}")
+        folder = tmp_path_factory.mktemp(network)
         recipe = TINY_TEXT_RECIPE if network in tiny_text_checkpoints else TINY_RECIPE
         text = recipe.format(model=base or folders[network], output=folder / "run")
         if network == "resnet":  # its processor always keeps the aspect ratio

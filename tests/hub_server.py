@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(f"{self.command} {path}")
         if match := FILE.fullmatch(path):
-            self._send_file(match[1] or "models", match[2], match[4])
+            self._send_file(match[1] or "models", match[2], match[3], match[4])
         elif match := TREE.fullmatch(path):
             self._send_tree(match[1], match[2], match[4] or "")
         elif match := INFO.fullmatch(path):
@@ -94,8 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         folder = self._folder(kind, repo)
         if folder is None:
             return
-        if revision not in (None, "main", "refs/convert/parquet", _commit(folder)):
-            self._send_json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
+        if not self._knows(folder, revision):
             return
         siblings = [{"rfilename": str(file.relative_to(folder))} for file in _files(folder)]
         info = {"id": repo, "sha": _commit(folder), "siblings": siblings, "tags": [], "private": False, "gated": False}
@@ -113,9 +112,15 @@ class _Handler(BaseHTTPRequestHandler):
         listed = sorted(place.rglob("*") if recursive else place.iterdir())
         self._send_json(200, [_entry(folder, path) for path in listed])
 
-    def _send_file(self, kind: str, repo: str, name: str) -> None:
+    def _knows(self, folder: Path, revision: str | None) -> bool:
+        known = revision in (None, "main", "refs/convert/parquet", _commit(folder))
+        if not known:
+            self._send_json(404, {"error": "Invalid rev id"}, {"X-Error-Code": "RevisionNotFound"})
+        return known
+
+    def _send_file(self, kind: str, repo: str, revision: str, name: str) -> None:
         folder = self._folder(kind, repo)
-        if folder is None:
+        if folder is None or not self._knows(folder, revision):
             return
         file = folder / name
         if not file.is_file():

@@ -44,8 +44,8 @@ def describe_failure(error: BaseException, subject: str, revision: str | None) -
         problem = f"the Hub cannot be reached for {subject}{at}: {type(lost).__name__}: {_get_first_line(lost)}"
         return InputError(problem, "try again; what was fetched before loads with `local_files_only=True`")
     if any(isinstance(each, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)) for each in chain):
-        problem = f"{subject}{at} is not in the cache, and `local_files_only` or HF_HUB_OFFLINE forbids to fetch it"
-        return InputError(problem, "fetch it once without, or name the `cache_dir` that it was fetched into")
+        problem = f"{subject}{at} is neither a folder nor in the cache, and must not be fetched"
+        return InputError(problem, "leave `local_files_only` and HF_HUB_OFFLINE out once, or name its `cache_dir`")
     return None
 
 
@@ -61,7 +61,7 @@ def _fetch(name: str, revision: str | None, where: dict[str, Any]) -> Path:
         hint = "give the `training.output_dir` of a run, or a Hub id such as user/name"
         raise InputError(f"{name!r} is neither a folder nor a Hub id", hint) from None
     except (OSError, errors.HTTPError) as error:
-        told = describe_failure(error, f"{name!r}, which is no folder here,", revision)
+        told = describe_failure(error, repr(name), revision)
         if told is None:  # such as a disk that is full
             raise
         raise told from None
@@ -87,7 +87,7 @@ def _describe_refusal(error: BaseException, subject: str, revision: str | None) 
         hint = "check the name; a private one needs `hf auth login` or HF_TOKEN"
     else:
         hint = "check the name, and that your token may read it"
-    return InputError(f"{subject} is no repository on the Hub that you can see", hint)
+    return InputError(f"{subject} is neither a folder nor a repository on the Hub that you can see", hint)
 
 
 def _list_causes(error: BaseException) -> list[BaseException]:

@@ -40,7 +40,10 @@ def check_beside(first: Path, second: Path, pictures: list[Any]) -> tuple[Finetu
 @pytest.mark.parametrize(
     ("network", "method"),
     [
-        *(("bert", method) for method in ("lora", "prefix", "bottleneck", "{peft_type: IA3}", "{peft_type: LN_TUNING}")),
+        *(
+            ("bert", method)
+            for method in ("lora", "prefix", "bottleneck", "{peft_type: IA3}", "{peft_type: LN_TUNING}")
+        ),
         *(("bert", f"{{peft_type: {method}}}") for method in ("PROMPT_TUNING", "P_TUNING")),
         *(("roberta", method) for method in ("lora", "bottleneck")),  # its head is a small network of its own
         *(("gpt2", method) for method in ("lora", "prefix")),
@@ -182,7 +185,7 @@ def test_another_revision_counts_only_where_its_weights_differ(save_run: Callabl
     other = change_results(folder, tmp_path / "b", revision="b" * 40, fingerprint="0" * 16)
     with pytest.raises(InputError, match=f"revision {'b' * 40} of '.*', and this one on None: other weights"):
         one.add_adapter(other)
-    with pytest.raises(InputError, match="trained on other weights of '.*bert' than this one"):
+    with pytest.raises(InputError, match=r"trained on other weights of '.*bert' than this one"):
         one.add_adapter(change_results(folder, tmp_path / "c", fingerprint="0" * 16))
     with pytest.raises(InputError, match="is quantised otherwise"):
         one.add_adapter(change_results(folder, tmp_path / "d", quantization={"quant_method": "torchao"}))
