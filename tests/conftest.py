@@ -367,10 +367,11 @@ def _save_untrained(folder: Path, overrides: list[str], labels: tuple[str, ...],
     task = get_task(recipe.task)
     loaded = task.load_model(dataclasses.replace(recipe.model, problem_type=problem_type), recipe.preprocess, labels)
     model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-    generator = torch.Generator().manual_seed(len(str(folder)) + sum(map(ord, str(overrides) + str(labels))))
+    generator = torch.Generator().manual_seed(sum(map(ord, f"{overrides}{labels}")))
     for name, value in model.state_dict(keep_vars=True).items():
         if value.requires_grad or ("modules_to_save" in name and "running_" in name):
-            value.data += 0.2 * torch.rand(value.shape, generator=generator)
+            change = 0.1 * torch.randn(value.shape, generator=generator)
+            value.data += change.abs() if "running_var" in name else change
     save_recipe(recipe, recipe.output_dir, loaded)
     described = {"base": _describe_base(loaded), "environment": record.describe_environment("cpu", 1)}
     record.save_results(described, recipe.output_dir)

@@ -1,1 +1,1 @@
-"""Publishing: the model card."""
+"""The Hub: runs that are fetched from it, and the model card."""

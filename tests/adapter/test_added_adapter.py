@@ -1,8 +1,6 @@
 """Several adapters on one network: each answers as if it were alone, or a sentence says why it cannot stand there."""
 
-import json
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,15 @@ from hf_tune.input_error import InputError
 
 TEXTS = [{"text": text} for text in ("the old rose", "near a ruby brick sky", "moss", "a sea by the sea is blue")]
 FIVE = tuple(f"colour {number}" for number in range(5))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: where other programs hold the cores, two wait for each other at every small layer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def read(finetuned: Finetuned, pictures: list[Any]) -> np.ndarray:
@@ -161,45 +168,3 @@ def test_what_cannot_stand_there_is_told_and_the_first_one_stays_as_it_was(
     assert not any("added_" in name for name in one.model.state_dict())
     assert first != "lora" or len(names) == len(one.model.state_dict())
     assert not any(set(layer.lora_A) - {"default"} for layer in one.model.modules() if isinstance(layer, LoraLayer))
-
-
-def change_results(folder: Path, tmp_path: Path, **base: Any) -> Path:
-    copy = Path(shutil.copytree(folder, tmp_path / "changed"))
-    results = json.loads((copy / "results.json").read_text())
-    results["base"] |= base
-    (copy / "results.json").write_text(json.dumps(results))
-    return copy
-
-
-def test_another_base_is_told(save_run: Callable[..., Path], tiny_text_checkpoints: dict[str, str]) -> None:
-    one = load_finetuned(save_run("bert", "lora"))
-    with pytest.raises(InputError, match=r"was trained on another base: '.*roberta', not '.*bert'; load it by itself"):
-        one.add_adapter(save_run("roberta", "lora"))
-
-
-def test_another_revision_counts_only_where_its_weights_differ(save_run: Callable[..., Path], tmp_path: Path) -> None:
-    folder = save_run("bert", "lora", FIVE)
-    one = load_finetuned(save_run("bert", "lora"))
-    same = change_results(folder, tmp_path / "a", revision="b" * 40)
-    assert one.add_adapter(same).label_names == FIVE
-    other = change_results(folder, tmp_path / "b", revision="b" * 40, fingerprint="0" * 16)
-    with pytest.raises(InputError, match=f"revision {'b' * 40} of '.*', and this one on None: other weights"):
-        one.add_adapter(other)
-    with pytest.raises(InputError, match=r"trained on other weights of '.*bert' than this one"):
-        one.add_adapter(change_results(folder, tmp_path / "c", fingerprint="0" * 16))
-    with pytest.raises(InputError, match="is quantised otherwise"):
-        one.add_adapter(change_results(folder, tmp_path / "d", quantization={"quant_method": "torchao"}))
-
-
-def test_another_configuration_of_the_base_is_told_and_dropout_is_none(save_run: Callable[..., Path]) -> None:
-    one = load_finetuned(save_run("bert", "lora"))
-    one.add_adapter(save_run("bert", "lora", FIVE, overrides=("model.config.hidden_dropout_prob=0.3",)))
-    with pytest.raises(InputError, match="with another configuration: hidden_act 'relu', not 'gelu'"):
-        one.add_adapter(save_run("bert", "lora", FIVE, overrides=("model.config.hidden_act=relu",)))
-
-
-def test_an_adapter_of_a_copy_of_the_base_is_welcome(
-    save_run: Callable[..., Path], tiny_text_checkpoints: dict[str, str], tmp_path: Path, pictures: list[Any]
-) -> None:
-    copy = shutil.copytree(tiny_text_checkpoints["bert"], tmp_path / "copy")
-    check_beside(save_run("bert", "lora"), save_run("bert", "lora", FIVE, base=str(copy)), pictures)
