@@ -1,26 +1,34 @@
 """load_finetuned: a run's folder or Hub id → model, processor and `predict`; any task, any method."""
 
+import dataclasses
 import itertools
+import logging
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from hf_tune.adapter.added_adapter import ALONE, add_saved_adapter
+from hf_tune.adapter_base import build_outline, check_same_base, load_base
 from hf_tune.data.look_ahead import map_ahead
+from hf_tune.hub.snapshot import find_run
 from hf_tune.input_error import InputError
-from hf_tune.model.checkpoint import find_absent, fingerprint_weights, silence_load_report
-from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization, is_quantised
+from hf_tune.model.quantised_base import is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.results.record import read_results
+from hf_tune.results.versions import describe_other_versions
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
 from hf_tune.tasks import get_task
 
+
+logger = logging.getLogger(__name__)
 
 AHEAD = 2
 """Batches that are encoded, or being encoded, while the model computes."""
@@ -39,11 +47,55 @@ class Finetuned:
     """The processor as the task uses it."""
     label_names: tuple[str, ...]
     problem_type: str = SINGLE_LABEL
+    folder: Path | None = None
+    """Where it was loaded from; None for a model that was trained in this process."""
+    adapter_name: str | None = None
+    """Its adapter in a network that may hold others; None without one."""
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext, repr=False, compare=False)
+    """Held while a network that may carry several adapters computes for one of them: a lock that they share."""
 
     @property
     def processor(self) -> Any:
         """Return the plain transformers processor."""
         return self.encoder.plain
+
+    def add_adapter(
+        self,
+        name: str | Path,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+    ) -> "Finetuned":
+        """Return another run's model on the network of this one: its adapter, labels and preprocessing are its own.
+
+        The base stays in memory once, and both predict as if they were alone. `name` and the other arguments are
+        those of `load_finetuned`. Raises `InputError` where the run trained no adapter, or one on another base, or
+        one that PEFT cannot hold beside this one.
+        """
+        folder = find_run(name, revision, cache_dir, local_files_only)
+        if self.adapter_name is None or self.folder is None:
+            raise InputError("this run holds a full model, which takes no adapter", "start from a run of an adapter")
+        if not (folder / "adapter_config.json").exists():
+            raise InputError(f"{str(name)!r} holds a full model: there is no adapter to add", ALONE)
+        task = _read_task(folder, name)
+        if task.auto_model != self.task.auto_model:
+            raise InputError(f"{str(name)!r} is a {task.auto_model}, this one a {self.task.auto_model}", ALONE)
+        check_same_base(self.folder, folder, str(name))
+        _say_versions(folder)
+        with self.turn:
+            outline = build_outline(folder, task)
+            adapter_name = add_saved_adapter(self.model, folder, outline)
+        added = _describe(folder, task, self.model, outline.config)
+        return dataclasses.replace(added, adapter_name=adapter_name, turn=self.turn)
+
+    def activate(self) -> Any:
+        """Return the model with this run's adapter active, of a network that holds others too.
+
+        Predicting does so by itself; whoever calls or merges the shared `model` directly comes here first.
+        """
+        if self.adapter_name is not None and self.model.active_adapter != self.adapter_name:
+            self.model.set_adapter(self.adapter_name, inference_mode=True)
+        return self.model
 
     def predict(self, inputs: Sequence[Any], batch_size: int = 32) -> list[Any]:
         """Return one prediction per input, in order; for pictures an input is a path, encoded bytes or a PIL picture.
@@ -98,49 +150,65 @@ class Finetuned:
             while examples := list(itertools.islice(rows, batch_size)):
                 batch = self.task.collate(examples, self.encoder)
                 batch = {name: value.to(device) for name, value in batch.items()}
-                yield self.model(**self.task.build_inputs(batch, self.encoder, self.model)), batch
+                inputs = self.task.build_inputs(batch, self.encoder, self.model)
+                with self.turn:
+                    outputs = self.activate()(**inputs)
+                yield outputs, batch
 
 
-def load_finetuned(name: str | Path, revision: str | None = None, device: str | torch.device = "cpu") -> Finetuned:
+def load_finetuned(
+    name: str | Path,
+    revision: str | None = None,
+    device: str | torch.device = "cpu",
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Finetuned:
     """Return the model of a run's folder or of a Hub id, full or adapter, in evaluation mode.
 
-    Raises `InputError` where the folder is no run of hf_tune, or the base of an adapter is not there.
+    `revision`, `cache_dir` and `local_files_only` are those of `snapshot_download`; the last two count for the base of
+    an adapter too. Raises `InputError` where there is no run of hf_tune, it cannot be reached, or the base of an
+    adapter is not there. Warns where other versions of the libraries made the run.
     """
-    folder = _find_folder(name, revision)
-    values, _ = read_yaml(folder / "recipe.yaml")
-    if "." in values["task"] and Path(name).is_dir() and str(folder.resolve()) not in sys.path:
-        sys.path.append(str(folder.resolve()))  # a task of the user's own, copied there; never code from the Hub
-    task = get_task(values["task"])
-    if (folder / "adapter_config.json").exists():
-        model = _load_adapter(folder, task, values["model"].get("quantization_config"), device)
+    folder = find_run(name, revision, cache_dir, local_files_only)
+    task = _read_task(folder, name)
+    _say_versions(folder)
+    is_adapter = (folder / "adapter_config.json").exists()
+    if is_adapter:
+        model = _load_adapter(folder, task, device, {"cache_dir": cache_dir, "local_files_only": local_files_only})
     else:
         model = _load_full(folder, task)
     model = model.eval() if is_quantised(model) else model.to(device).eval()
-    labels = model.config.id2label
+    found = _describe(folder, task, model, model.config)
+    if is_adapter:
+        return dataclasses.replace(found, adapter_name=model.active_adapter, turn=threading.RLock())
+    return found
+
+
+def _read_task(folder: Path, name: str | Path) -> Task:
+    values, _ = read_yaml(folder / "recipe.yaml")
+    if "." in values["task"] and Path(name).is_dir() and str(folder.resolve()) not in sys.path:
+        sys.path.append(str(folder.resolve()))  # a task of the user's own, copied there; never code from the Hub
+    return get_task(values["task"])
+
+
+def _describe(folder: Path, task: Task, model: Any, config: Any) -> Finetuned:
+    """Return a model with the labels of its config and the processor of its folder."""
+    labels = config.id2label
     return Finetuned(
         task=task,
         model=model,
         encoder=task.load_processor(folder),
         label_names=tuple(labels[number] for number in range(len(labels))),
-        problem_type=getattr(model.config, "problem_type", None) or SINGLE_LABEL,
+        problem_type=getattr(config, "problem_type", None) or SINGLE_LABEL,
+        folder=folder,
     )
 
 
-def _find_folder(name: str | Path, revision: str | None) -> Path:
-    folder = Path(name)
-    if not folder.is_dir():
-        from huggingface_hub import errors, snapshot_download
-
-        try:
-            folder = Path(snapshot_download(str(name), revision=revision, ignore_patterns=["checkpoint-*"]))
-        except (errors.HFValidationError, errors.RepositoryNotFoundError, errors.LocalEntryNotFoundError) as error:
-            hint = "give the `training.output_dir` of a run, or a Hub id that can be reached"
-            raise InputError(f"{str(name)!r} is neither a folder nor a Hub id: {error}", hint) from None
-    if not (folder / "recipe.yaml").exists():
-        raise InputError(f"{str(name)!r} is no run of hf_tune: it holds no recipe.yaml", "give its output_dir")
-    if not any((folder / file).exists() for file in ("adapter_config.json", "config.json")):
-        raise InputError(f"the run in {str(name)!r} has not saved a model yet", "finish it with --resume")
-    return folder
+def _say_versions(folder: Path) -> None:
+    if (folder / "results.json").exists():
+        sentence = describe_other_versions(read_results(folder))
+        if sentence:
+            logger.warning("%s: %s", folder, sentence)
 
 
 def _load_full(folder: Path, task: Task) -> Any:
@@ -149,41 +217,9 @@ def _load_full(folder: Path, task: Task) -> Any:
     return getattr(transformers, task.auto_model).from_pretrained(folder, dtype="auto")
 
 
-def _load_adapter(folder: Path, task: Task, quantization: Any, device: str | torch.device) -> Any:
-    import transformers
-    from peft import PeftConfig, PeftModel
+def _load_adapter(folder: Path, task: Task, device: str | torch.device, where: dict[str, Any]) -> Any:
+    from peft import PeftModel
 
-    adapter = PeftConfig.from_pretrained(folder)
-    try:
-        with silence_load_report():
-            base, info = getattr(transformers, task.auto_model).from_pretrained(
-                adapter.base_model_name_or_path,
-                revision=adapter.revision,
-                config=transformers.AutoConfig.from_pretrained(folder),
-                dtype="auto",  # as config.json says: the precision that the base had in training
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **build_load_arguments(quantization, device),
-            )
-    except OSError as error:
-        problem = f"the adapter's base {adapter.base_model_name_or_path!r} cannot be loaded: {error}"
-        raise InputError(problem, "it must be at the same place, or on the Hub") from None
-    _check_base(folder, adapter, base, info)
-    forget_quantization(base.config)
-    cast_to_float32(base)  # PEFT 0.21 would round the head to half precision
+    values, _ = read_yaml(folder / "recipe.yaml")
+    base = load_base(folder, task, values["model"].get("quantization_config"), device, where)
     return PeftModel.from_pretrained(base, folder)
-
-
-def _check_base(folder: Path, adapter: Any, base: Any, info: Mapping[str, Any]) -> None:
-    """Raise where the base is not the one that the adapter was trained on: transformers fills gaps at random."""
-    whole = tuple(f"{name}." for name in adapter.modules_to_save or ())
-    strange = sorted(name for name in find_absent(base, info) if not name.startswith(whole))
-    name, hint = adapter.base_model_name_or_path, "put the checkpoint that it was trained on in its place"
-    if strange:
-        problem = f"{name!r} is not the base of this adapter: it holds no fitting {', '.join(strange[:3])}"
-        raise InputError(f"{problem} and {len(strange) - 3} more" if len(strange) > 3 else problem, hint)
-    if not (folder / "results.json").exists():  # the run proves itself before it writes them
-        return
-    own = read_results(folder)["base"]
-    if "fingerprint" in own and own["fingerprint"] != fingerprint_weights(base, own["new_layers"]):
-        raise InputError(f"{name!r} holds other weights than when this adapter was trained", hint)

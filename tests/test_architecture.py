@@ -20,6 +20,7 @@ LAYERS = (
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
+    "adapter_base",
     "finetuned|run_card",
     "proof",
     "hub_folder",

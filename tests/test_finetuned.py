@@ -1,6 +1,7 @@
 """A run's folder as a model that predicts."""
 
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import peft
 import PIL.Image
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForImageClassification
+from transformers import AutoModel, AutoModelForImageClassification, AutoModelForSequenceClassification
 
 import hf_tune.proof
 from hf_tune.finetuned import Finetuned, load_finetuned
@@ -89,10 +90,53 @@ def test_an_input_that_cannot_be_read_is_named_by_number_and_path(
         finetuned.predict([b"no picture"])
 
 
-@pytest.mark.parametrize("name", ["nobody/no_such_run", "/no/such/folder", "no such name"])
-def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match="is neither a folder nor a Hub id"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nobody/no_such_run", "nor in the cache, and must not be fetched"),
+        ("/no/such/folder", "nor a Hub id"),
+        ("no such name", "nor a Hub id"),
+    ],
+)
+def test_a_name_that_is_neither_folder_nor_hub_id_is_refused(name: str, words: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}' is neither a folder {words}"):
         load_finetuned(name)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_other_versions_of_the_libraries_are_said(
+    method: str, save_run: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(shutil.copytree(save_run("bert", method), tmp_path / "run"))
+    first = load_finetuned(folder)
+    assert not caplog.records
+    results = json.loads((folder / "results.json").read_text())
+    results["environment"]["versions"]["transformers"] = "5.1.0"
+    (folder / "results.json").write_text(json.dumps(results))
+    load_finetuned(folder)
+    if method == "lora":
+        first.add_adapter(folder)
+    said = [record.getMessage() for record in caplog.records if record.name == "hf_tune.finetuned"]
+    assert len(said) == (2 if method == "lora" else 1) and "made with transformers 5.1.0, and transformers" in said[0]
+    (folder / "results.json").unlink()
+    caplog.clear()
+    load_finetuned(folder)
+    assert not caplog.records
+
+
+def test_the_base_is_looked_for_in_the_same_cache(
+    save_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = save_run("bert", "lora"), []
+    plain = AutoModelForSequenceClassification.from_pretrained
+
+    def load(*arguments: Any, cache_dir: Any, local_files_only: bool, **options: Any) -> Any:
+        asked.append((cache_dir, local_files_only))
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", load)
+    load_finetuned(folder, cache_dir="there", local_files_only=True)
+    assert asked == [("there", True)]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ after feed-forward. He et al. 2021 (arXiv:2110.04366): beside the layer, not beh
 `BOTTLENECK` into them; `import hf_tune` does so as soon as `peft` is imported.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -183,6 +185,23 @@ class BottleneckModel(BaseTuner):
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
+
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        """Return a name as the file holds it; PEFT 0.21 looks for the adapter in the last place but one alone."""
+        return key.replace(f".bottleneck_adapters.{adapter_name}.", ".bottleneck_adapters.")
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls, model: Any, config: Any, adapter_name: str, state_dict: Mapping[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Read files of before 2026-11-25 too, which held the adapter's name.
+
+        transformers 5.23 inserts it a second time, and then leaves the adapter as it was initialised.
+        """
+        named = {re.sub(r"(\.bottleneck_adapters)\.[^.]+\.(down|up)\.", r"\1.\2.", key): key for key in state_dict}
+        plain = {name: state_dict[key] for name, key in named.items()}
+        return super()._remap_adapter_state_dict_for_load(model, config, adapter_name, plain)
 
     def _check_merge_allowed(self) -> None:
         raise NotImplementedError("bottleneck adapters are not linear: they cannot be merged; `unload()` drops them")

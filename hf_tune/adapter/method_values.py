@@ -23,7 +23,7 @@ _NO_START = MappingProxyType(
     }
 )
 """Values of `init_lora_weights` that PEFT 0.21 takes and then starts at random, or fails on."""
-_FROM_WEIGHTS = ("pissa", "olora", "mica")
+FROM_WEIGHTS = ("pissa", "olora", "mica")
 """Values that are computed from the weights of the base, and again when the adapter is loaded."""
 
 
@@ -124,6 +124,6 @@ def _check_start(block: Mapping[str, Any], model: Any) -> None:
         raise InputError(f"{start!r} starts linear layers only, and this network has none", "leave it out", at=at)
     if start == "olora" and Conv1D in kinds:
         raise InputError("'olora' cannot start Conv1D layers (PEFT 0.21)", "use `pissa`", at=at)
-    if start in _FROM_WEIGHTS and model.dtype != torch.float32:
+    if start in FROM_WEIGHTS and model.dtype != torch.float32:
         problem = f"{start!r} rounds the base off in half precision, and cannot be loaded again to the same outputs"
         raise InputError(problem, "leave `model.dtype` out", at=at)

@@ -1,1 +1,1 @@
-"""Publishing: the model card."""
+"""The Hub: the `hub:` block, what is pushed and fetched, and the model card."""

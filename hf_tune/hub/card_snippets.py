@@ -8,6 +8,12 @@ from hf_tune.hub.card_facts import CardFacts, is_adapter
 from hf_tune.markdown_text import fence
 
 
+_PIPELINE = (
+    "`pipeline` takes this `model` with its processor. Do not give it the name of the adapter instead: transformers "
+    "5.23 would then read the labels and the preprocessing of the base."
+)
+
+
 def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
     """Return the snippets as Markdown."""
     where = "it is fetched from the Hub" if facts.is_on_hub else "the folder of the run"
@@ -19,7 +25,7 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
     ]
     parts = [_show(own)]
     if is_adapter(results):
-        parts += ["With PEFT alone:", _show(_use_peft(results, facts))]
+        parts += ["With PEFT alone:", _show(_use_peft(results, facts)), _PIPELINE]
     else:
         parts += ["With transformers alone:", _show(_use_pipeline(results, facts))]
         if facts.model_type == "timm_wrapper":
