@@ -1,6 +1,7 @@
 """Several adapters on one network: each answers as if it were alone, or a sentence says why it cannot stand there."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,16 @@ def test_batches_of_two_runs_may_take_turns(save_run: Callable[..., Path]) -> No
     for row, pair in enumerate(turns):
         for (outputs, _), logits in zip(pair, expected, strict=True):
             assert np.abs(outputs.logits.numpy() - logits[row]).max() <= 1e-6
+
+
+def test_threads_may_ask_both_at_once(save_run: Callable[..., Path]) -> None:
+    one = load_finetuned(save_run("bert", "lora"))
+    two = one.add_adapter(save_run("bert", "lora", FIVE))
+    expected = [each.read_outputs(TEXTS) for each in (one, two)]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit((one, two)[number % 2].read_outputs, TEXTS) for number in range(20)]
+    for number, found in enumerate(asked):
+        assert np.abs(found.result() - expected[number % 2]).max() <= 1e-6
 
 
 def test_the_active_adapter_is_the_one_that_is_merged(save_run: Callable[..., Path]) -> None:
