@@ -115,6 +115,17 @@ def test_each_has_its_own_kind_of_label(save_run: Callable[..., Path], pictures:
     assert hasattr(four.predict(["moss"])[0], "value") and hasattr(two.predict(["moss"])[0], "labels")
 
 
+@pytest.mark.parametrize(
+    "library",
+    ["{quant_method: torchao, quant_type: Int8WeightOnlyConfig}", "{quant_method: bitsandbytes, load_in_8bit: true}"],
+)
+def test_adapters_share_a_quantised_base(library: str, save_run: Callable[..., Path], pictures: list[Any]) -> None:
+    quantised = (f"model.quantization_config={library}",)
+    check_beside(
+        save_run("bert", "lora", overrides=quantised), save_run("bert", "lora", FIVE, overrides=quantised), pictures
+    )
+
+
 def test_batches_of_two_runs_may_take_turns(save_run: Callable[..., Path]) -> None:
     one = load_finetuned(save_run("bert", "lora"))
     two = one.add_adapter(save_run("bert", "lora", FIVE))
