@@ -219,18 +219,3 @@ def test_damaged_results_beside_an_adapter_are_told(adapter_run: Path) -> None:
     (adapter_run / "results.json").write_text("{")
     with pytest.raises(InputError, match=r"results\.json is damaged"):
         load_finetuned(adapter_run)
-
-
-def test_a_run_loads_from_its_hub_id(finished_run: Path, hub_server_class: Any, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    script = "from hf_tune import load_finetuned; print(load_finetuned('owner/run').predict(['a.png'])[0].label)"
-    PIL.Image.new("RGB", (24, 20), (250, 20, 20)).save(tmp_path / "a.png")
-    with hub_server_class({("models", "owner/run"): finished_run}) as hub:
-        env = hub.environment(tmp_path / "cache")
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == load_finetuned(finished_run).predict([tmp_path / "a.png"])[0].label
-    assert not any("checkpoint-" in request for request in hub.requests if request.startswith("GET /owner"))

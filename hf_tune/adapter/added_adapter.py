@@ -17,7 +17,7 @@ def add_saved_adapter(model: Any, folder: Path, outline: Any) -> str:
     """Return the name that the adapter of a folder has in a `peft.PeftModel` now; no adapter that was there changes.
 
     `outline` is the folder's own network, on the meta device. The new adapter is active. Raises `InputError` where
-    PEFT cannot hold it beside the others; the model is then as it was.
+    PEFT cannot hold it beside the others, which then answer as before.
     """
     from peft import PeftConfig
 
@@ -62,10 +62,10 @@ def _heads_of(model: Any, outline: Any) -> Iterator[None]:
     """Lend every layer that is saved whole the shape that it has in another network: PEFT copies it for an adapter."""
     from peft.utils import ModulesToSaveWrapper
 
-    lent = []
+    lent, others = [], dict(outline.named_modules())
     for name, layer in model.get_base_model().named_modules():
-        if isinstance(layer, ModulesToSaveWrapper):
-            own, other = layer.original_module, outline.get_submodule(name)
+        if isinstance(layer, ModulesToSaveWrapper) and name in others:
+            own, other = layer.original_module, others[name]
             if _list_shapes(own) != _list_shapes(other):
                 first = next(own.parameters())
                 lent.append((layer, own))

@@ -1,6 +1,7 @@
 """Several adapters on one network: each answers as if it were alone, or a sentence says why it cannot stand there."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,17 @@ def test_each_has_its_own_kind_of_label(save_run: Callable[..., Path], pictures:
     assert hasattr(four.predict(["moss"])[0], "value") and hasattr(two.predict(["moss"])[0], "labels")
 
 
+@pytest.mark.parametrize(
+    "library",
+    ["{quant_method: torchao, quant_type: Int8WeightOnlyConfig}", "{quant_method: bitsandbytes, load_in_8bit: true}"],
+)
+def test_adapters_share_a_quantised_base(library: str, save_run: Callable[..., Path], pictures: list[Any]) -> None:
+    quantised = (f"model.quantization_config={library}",)
+    check_beside(
+        save_run("bert", "lora", overrides=quantised), save_run("bert", "lora", FIVE, overrides=quantised), pictures
+    )
+
+
 def test_batches_of_two_runs_may_take_turns(save_run: Callable[..., Path]) -> None:
     one = load_finetuned(save_run("bert", "lora"))
     two = one.add_adapter(save_run("bert", "lora", FIVE))
@@ -122,6 +134,16 @@ def test_batches_of_two_runs_may_take_turns(save_run: Callable[..., Path]) -> No
     for row, pair in enumerate(turns):
         for (outputs, _), logits in zip(pair, expected, strict=True):
             assert np.abs(outputs.logits.numpy() - logits[row]).max() <= 1e-6
+
+
+def test_threads_may_ask_both_at_once(save_run: Callable[..., Path]) -> None:
+    one = load_finetuned(save_run("bert", "lora"))
+    two = one.add_adapter(save_run("bert", "lora", FIVE))
+    expected = [each.read_outputs(TEXTS) for each in (one, two)]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit((one, two)[number % 2].read_outputs, TEXTS) for number in range(20)]
+    for number, found in enumerate(asked):
+        assert np.abs(found.result() - expected[number % 2]).max() <= 1e-6
 
 
 def test_the_active_adapter_is_the_one_that_is_merged(save_run: Callable[..., Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from peft import PeftConfig, PeftModel, get_peft_model, inject_adapter_in_model
+from safetensors.torch import load_file, save_file
 from transformers.pytorch_utils import Conv1D
 
 from hf_tune.adapter.bottleneck_method import BottleneckConfig, BottleneckLayer
@@ -128,6 +129,24 @@ def test_several_adapters_stand_beside_each_other(folders: dict[str, str], tmp_p
     tuned.delete_adapter("second")
     tuned.set_adapter("default")
     assert torch.equal(logits(tuned, inputs), first)
+
+
+def test_its_file_does_not_name_the_adapter_and_old_files_that_did_load(
+    folders: dict[str, str], tmp_path: Path
+) -> None:
+    """transformers 5.23 inserts the name when it loads an adapter; named twice, nothing of it was loaded."""
+    model, inputs = build("bert", folders)
+    tuned = get_peft_model(model, BottleneckConfig(init_weights=False))
+    tuned.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    assert tensors and not any("default" in name for name in tensors)
+    old = {
+        name.replace("bottleneck_adapters.", "bottleneck_adapters.default."): each for name, each in tensors.items()
+    }
+    save_file(old, tmp_path / "adapter_model.safetensors", metadata={"format": "pt"})
+    for name in ("default", "other"):
+        fresh = PeftModel.from_pretrained(build("bert", folders)[0], tmp_path, adapter_name=name)
+        assert torch.equal(logits(fresh, inputs), logits(tuned, inputs))
 
 
 def test_what_a_non_linear_adapter_cannot_do_is_said(folders: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ import pytest
 from httpx2 import Request
 from huggingface_hub import constants, errors
 
+from hf_tune.finetuned import load_finetuned
 from hf_tune.hub.snapshot import describe_failure, find_run
 from hf_tune.input_error import InputError
 
@@ -47,7 +48,7 @@ def ask(environment: dict[str, str], **calls: dict[str, Any]) -> dict[str, Any]:
 def repos(
     save_run: Callable[..., Path], tiny_text_checkpoints: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], Path]:
-    """Return a run of LoRA on a base that is on the Hub too, one whose base has another revision, and no run."""
+    """Return a run of LoRA on a base that is on the Hub too, one whose base's revision is gone, and a full one."""
     root = tmp_path_factory.mktemp("repos")
     lora, gone = (Path(shutil.copytree(save_run("bert", "lora"), root / name)) for name in ("lora", "gone"))
     for folder, revision in ((lora, "main"), (gone, "b" * 40)):
@@ -58,7 +59,8 @@ def repos(
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text("not needed")
     base = Path(tiny_text_checkpoints["bert"])
-    return {("models", f"owner/{name}"): folder for name, folder in (("lora", lora), ("gone", gone), ("base", base))}
+    named = {"lora": lora, "gone": gone, "base": base, "full": save_run("bert", "full")}
+    return {("models", f"owner/{name}"): folder for name, folder in named.items()}
 
 
 def test_a_hub_id_loads_once_fetched_and_then_from_the_cache_without_the_hub(
@@ -68,6 +70,7 @@ def test_a_hub_id_loads_once_fetched_and_then_from_the_cache_without_the_hub(
     with hub_server_class(repos) as hub:
         online = hub.environment(cache)
         calls = {"run": {"name": "owner/lora"}, "elsewhere": {"name": "owner/lora", "cache_dir": other}}
+        calls["full"] = {"name": "owner/full"}
         told = ask(online, **calls, base={"name": "owner/gone"})
     fetched = {request.rpartition("/")[2] for request in hub.requests if "GET /owner/lora/resolve" in request}
     assert {"recipe.yaml", "adapter_model.safetensors", "results.json"} <= fetched
@@ -77,6 +80,8 @@ def test_a_hub_id_loads_once_fetched_and_then_from_the_cache_without_the_hub(
     calls["local"] = {"name": "owner/lora", "cache_dir": other, "local_files_only": True}
     again = ask({**online, "HF_HUB_OFFLINE": "1"}, **calls, nobody={"name": "owner/nobody"})  # and no Hub is there
     assert again["run"] == again["elsewhere"] == again["local"] == told["run"]
+    folder = repos["models", "owner/full"]
+    assert again["full"] == told["full"] == pytest.approx(load_finetuned(folder).predict(["moss"])[0].score, abs=1e-6)
     assert "is neither a folder nor in the cache, and must not be fetched; leave `local_files_only`" in again["nobody"]
 
 
