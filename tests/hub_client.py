@@ -65,6 +65,7 @@ def _patch_copies(url: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> No
 
     monkeypatch.setattr(hf_api.api, "endpoint", url)  # behind the functions `create_repo`, `upload_folder`, …
     monkeypatch.setattr(hf_api.api, "_whoami_cache", {})
+    monkeypatch.setattr("transformers.utils.hub._hf_api", None)  # made by the first who asks, and kept
     monkeypatch.setattr(_http, "_HUB_ORIGINS", _http._HUB_ORIGINS | {_http._url_origin(url)})
     monkeypatch.setattr(_cache_manager, "HF_HUB_CACHE", str(folder / "hub"))
     monkeypatch.setattr(_git_credential, "ENDPOINT", url)
