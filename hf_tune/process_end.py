@@ -14,13 +14,13 @@ SECONDS = 10.0
 
 def start_logging() -> None:
     """Let warnings be said by the first process alone."""
-    level = logging.WARNING if _get_rank() == 0 else logging.ERROR
+    level = logging.WARNING if get_rank() == 0 else logging.ERROR
     logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
 
 
 def end_run(error: Exception | None = None) -> int:
     """Say what ended the run and return the exit code: 0 done, 2 the input is wrong, 3 not pushed, 1 stopped."""
-    rank = _get_rank()
+    rank = get_rank()
     if error is not None and str(error):
         if rank:
             time.sleep(SECONDS)
@@ -39,5 +39,6 @@ def get_exit_code(error: Exception | None) -> int:
     return 0 if error is None else next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
 
 
-def _get_rank() -> int:
+def get_rank() -> int:
+    """Return which of the processes of a launch this one is; 0 where it was started alone."""
     return int(os.environ.get("RANK", "0"))

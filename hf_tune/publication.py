@@ -26,6 +26,7 @@ from hf_tune.hub_folder import (
     write_hub_card,
 )
 from hf_tune.input_error import InputError, PushFailed
+from hf_tune.process_end import get_rank
 from hf_tune.proof import ProofFailed, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.source import read_yaml
@@ -35,9 +36,9 @@ from hf_tune.task import LoadedModel, Task
 def check_hub(recipe: Recipe) -> None:
     """Raise `RecipeError` where a push at the end of the run would not be let in; without a `hub:` block ask nothing.
 
-    It asks for the checkpoint too that `hub.base_model` names.
+    The first process asks for all, for the checkpoint too that `hub.base_model` names.
     """
-    if recipe.hub is not None and not recipe.hub.offline:
+    if recipe.hub is not None and not recipe.hub.offline and get_rank() == 0:
         with recipe.blame("hub"):
             check_destination(recipe.hub)
             _resolve_base(recipe.hub)
