@@ -16,7 +16,7 @@ from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError, find_key
 from hf_tune.model.new_layers import centre_head
 from hf_tune.model.quantised_base import is_quantised
-from hf_tune.publication import build_background_push, check_background_push
+from hf_tune.publication import build_background_push, check_push
 from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
@@ -123,7 +123,7 @@ def build_trainer(
             with contextlib.suppress(OSError):
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
-    check_background_push(recipe, is_sharded(trainer))
+    check_push(recipe, splits.label_names, is_sharded(trainer))
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
     with recipe.blame("speed"):

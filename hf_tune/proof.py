@@ -1,6 +1,6 @@
 """Prove that what was saved is what was trained: reload it in a fresh process and compare outputs.
 
-python -m hf_tune.proof RUN WORK DEVICE    (called by the run itself)
+python -m hf_tune.proof RUN WORK DEVICE [PATH …]    (called by the run itself)
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from hf_tune.finetuned import Finetuned, load_finetuned
+from hf_tune.input_error import InputError
 from hf_tune.model.quantised_base import cast_to_float32, is_quantised
 
 
@@ -90,9 +91,14 @@ def check_proof(proof: Proof, folder: Path) -> None:
         )
 
 
-def main(folder: Path, work: Path, device: str = "cpu") -> None:
-    """Load a run and write its outputs on the rows in `work`; the seed differs from every run's on purpose."""
+def main(folder: Path, work: Path, device: str = "cpu", *paths: str) -> None:
+    """Load a run and write its outputs on the rows in `work`; the seed differs from every run's on purpose.
+
+    `paths` are searched last for a task of the user's own.
+    """
     import datasets
+
+    sys.path += paths
 
     torch.manual_seed(int.from_bytes(os.urandom(4), "little"))
     finetuned = load_finetuned(folder, device=device)
@@ -105,7 +111,9 @@ def main(folder: Path, work: Path, device: str = "cpu") -> None:
 def _run_child(folder: Path, work: Path, device: str) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHER_VARIABLES)}
     clean |= {"OMP_NUM_THREADS": str(torch.get_num_threads()), "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    command = [sys.executable, "-m", "hf_tune.proof", str(folder), str(work), device]
+    installed = [place for place, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
+    own = sys.path[max(installed, default=len(sys.path)) + 1 :]  # where recipes and runs stand
+    command = [sys.executable, "-m", "hf_tune.proof", str(folder), str(work), device, *own]
     child = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise ProofFailed(f"{folder}: the saved model cannot be loaded in a fresh process:\n{child.stderr[-3000:]}")
@@ -126,4 +134,7 @@ def _digests(model: Any) -> Mapping[str, str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
+    except InputError as error:  # such as a base that is another one now
+        sys.exit(str(error))

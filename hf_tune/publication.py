@@ -5,7 +5,7 @@ import shlex
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +18,7 @@ from hf_tune.hub.background_push import BackgroundPush
 from hf_tune.hub.hub_block import UNVERIFIED, Hub
 from hf_tune.hub.hub_commit import Commit, Repository, name_tag
 from hf_tune.hub.patience import refuse_input
+from hf_tune.hub.private_text import find_private_text
 from hf_tune.hub_folder import (
     build_hub_folder,
     build_unfinished_folder,
@@ -28,6 +29,7 @@ from hf_tune.hub_folder import (
 from hf_tune.input_error import InputError, PushFailed
 from hf_tune.process_end import get_rank
 from hf_tune.proof import ProofFailed, check_proof, prove
+from hf_tune.recipe.hub_rules import say_how_to_allow
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.source import read_yaml
 from hf_tune.task import LoadedModel, Task
@@ -47,10 +49,13 @@ def check_hub(recipe: Recipe) -> None:
 def publish(recipe: Recipe, task: Task, splits: Splits, results: dict[str, Any]) -> dict[str, Any]:
     """Push a finished run where its `hub:` block says so, on the first process alone; return the results.
 
-    Raises as `push_run` does.
+    Raises `PushFailed`, with the command that pushes later.
     """
     if results and recipe.hub is not None and not recipe.hub.offline:
-        push_run(recipe, task, splits.test or splits.validation, recipe.output_dir)
+        try:
+            push_run(recipe, task, splits.test or splits.validation, recipe.output_dir)
+        except InputError as error:  # the run is there all the same
+            raise PushFailed(str(error), _say_later(recipe.output_dir)) from error
     elif results and recipe.hub is not None:
         print(f"not pushed: hub.offline; later: hf-tune push {recipe.output_dir} owner/name", file=sys.stderr)
     return results
@@ -106,18 +111,24 @@ def build_background_push(recipe: Recipe, model: Any, loaded: LoadedModel) -> li
     return [BackgroundPush(hub.every, lambda checkpoint: build_unfinished_folder(checkpoint, run), push)]
 
 
-def check_background_push(recipe: Recipe, is_sharded: bool) -> None:
-    """Raise where checkpoints are to be pushed that nobody could load."""
-    if is_sharded and recipe.hub is not None and recipe.hub.every != "end":
-        problem = "checkpoints of a network that is cut over processes hold its parts, which nobody could load"
-        with recipe.blame("hub"):
+def check_push(recipe: Recipe, label_names: Sequence[str], is_sharded: bool) -> None:
+    """Raise where a card would tell what looks private, or checkpoints are to be pushed that nobody could load."""
+    hub = recipe.hub
+    if hub is None:
+        return
+    with recipe.blame("hub"):
+        for _, kind, found in find_private_text("\n".join(label_names), hub.allow_text):
+            problem = f"a label holds {found!r}, which looks like {kind} and would be pushed"
+            raise InputError(problem, say_how_to_allow(kind))
+        if is_sharded and hub.every != "end":
+            problem = "checkpoints of a network that is cut over processes hold its parts, which nobody could load"
             raise InputError(problem, "write `every: end`", at=("every",))
 
 
 @contextlib.contextmanager
 def _told_how_to_push(run: Path) -> Iterator[None]:
     """Add to a push that failed the command that pushes later; a full disk and a lost download are such too."""
-    later = f"the whole run is kept in {run}; to push it: hf-tune push {shlex.quote(str(run))}"
+    later = _say_later(run)
     try:
         yield
     except PushFailed as error:
@@ -128,6 +139,10 @@ def _told_how_to_push(run: Path) -> Iterator[None]:
         raise PushFailed(f"the push stopped: {error}", later) from error
     except KeyboardInterrupt:
         raise PushFailed("the push was interrupted", later) from None
+
+
+def _say_later(run: Path) -> str:
+    return f"the whole run is kept in {run}; to push it: hf-tune push {shlex.quote(str(run))}"
 
 
 def _verify(repository: Repository, candidate: Commit, run: Path, split: Any) -> dict[str, Any]:

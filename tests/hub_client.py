@@ -1,7 +1,7 @@
 """Makes huggingface_hub, transformers and datasets of this very process talk to the loopback Hub of the tests.
 
 They read HF_ENDPOINT, HF_HUB_OFFLINE and the caches when they are imported, which the suite does offline; so what they
-keep of it (huggingface_hub 2.4, transformers 5.23, datasets 5.2) is replaced here, one by one. peft 0.21 keeps nothing:
+keep (huggingface_hub 2.4, transformers 5.23, datasets 5.2) is replaced here, one by one. peft 0.21 keeps nothing:
 it asks huggingface_hub, and reads the environment each time.
 """
 

@@ -97,8 +97,10 @@ def test_the_child_knows_nothing_of_the_launcher(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv(name, "2")
     monkeypatch.setenv("HF_TUNE_KEPT", "kept")
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sys, "path", ["/here", "/lib/site-packages", "/tasks"])
     hf_tune.proof._run_child(Path("run"), Path("work"), "cpu")
-    assert called["command"] == [sys.executable, "-m", "hf_tune.proof", "run", "work", "cpu"]
+    assert called["command"][6:] == ["/tasks"]  # what of the user's own stands beside a recipe
+    assert called["command"][:6] == [sys.executable, "-m", "hf_tune.proof", "run", "work", "cpu"]
     assert not set(launcher) & set(called["env"]) and called["env"]["HF_TUNE_KEPT"] == "kept"
     assert called["env"]["OMP_NUM_THREADS"] == str(torch.get_num_threads())
 

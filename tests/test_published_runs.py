@@ -235,6 +235,30 @@ def test_what_would_not_be_let_in_is_told_before_training(
     assert not recipe.with_name("run").exists()
 
 
+def test_a_label_that_looks_private_is_told_before_training(
+    hub: Any, write_recipe: Callable[..., Path], tiny_loader: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe()
+    recipe.with_name("tiny_pictures.py").write_text(tiny_loader.replace('"green"', '"jane@clinic.org"'))
+    assert main([str(recipe), *HUB]) == 2
+    assert "a label holds 'jane@clinic.org', which looks like an e-mail address" in capsys.readouterr().err
+    assert not recipe.with_name("run").exists()
+    assert main([str(recipe), *HUB, "hub.allow_text=[jane@clinic.org]"]) == 0
+
+
+def test_a_card_that_must_not_be_pushed_after_training_is_a_push_that_failed(
+    hub: Any, write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hf_tune.publication.find_private_text", lambda text, allowed: iter(()))
+    recipe = write_recipe(replace=(("tiny_pictures:load", "tiny_pictures:load\n    classes: 3"),))
+    loader = recipe.with_name("tiny_pictures.py")
+    loader.write_text(loader.read_text().replace('"green"', '"jane@clinic.org"'))
+    assert main([str(recipe), *HUB]) == 3
+    told = capsys.readouterr().err
+    assert "README.md:" in told and "looks like an e-mail address" in told and "to push it: hf-tune push" in told
+    assert not hub.repos
+
+
 def test_hub_offline_asks_nobody(write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     recipe = write_recipe()
     assert main([str(recipe), *HUB, "hub.offline=true"]) == 0
@@ -278,6 +302,7 @@ def test_a_run_without_a_hub_block_uses_no_network(
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "hf_tune.run", str(recipe), "training.max_steps=2", f"peft={method}"]
+    command += [] if kind == "pictures" else [f"hub.repo_id={NAME}", "hub.offline=true"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "proof passed" in done.stdout

@@ -65,18 +65,24 @@ def test_the_quick_start_reaches_its_score_and_its_proof(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["full", "lora", "probe"])
-def test_the_classic_recipe_runs_verbatim_for_a_few_steps(method: str, hub: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["full", "lora", "bottleneck", "probe"])
+def test_the_classic_recipe_runs_verbatim_for_a_few_steps_and_goes_to_the_hub(
+    method: str, hub: Any, tmp_path: Path
+) -> None:
     """Of CIFAR-10 ten rows a class are served: ResNet-50 at 224 pixels takes half a second a row here."""
+    pushed = (f"hub.repo_id=alice/{method}", "card.license=mit")
     repos = dict(hub.repos)
     hub.repos["datasets", "uoft-cs/cifar10"] = hub.small
     try:
         env = hub.environment(tmp_path / "cache")
         results = launch(
-            "resnet_cifar10.yaml", "training.max_steps=2", f"peft={method}", env=env, folder=tmp_path / "run"
+            "resnet_cifar10.yaml", "training.max_steps=2", f"peft={method}", *pushed, env=env, folder=tmp_path / "run"
         )
     finally:
         hub.repos.update(repos)
+    verified = json.loads(hub.files(f"alice/{method}")["results.json"])["verified"]
+    assert verified["rows"] == 20 and verified["max_abs_difference"] <= 1e-4
+    assert "uoft-cs/cifar10" in hub.files(f"alice/{method}")["README.md"].decode()
     assert results["proof"]["passed"] and results["method"] == method and results["steps"] == 2
     assert f"revision: {results['base']['revision']}" in (tmp_path / "run" / "recipe.yaml").read_text()
     assert results["data"]["rows"] == {"train": 90, "validation": 10, "test": 20}
