@@ -70,8 +70,8 @@ def finish_run(
     _save_rows(task, splits, kept[split], split, folder)
     results["plots"] = _draw_plots(task, splits, kept[split], trainer, folder)
     results["files"] = files
-    record.save_results(results, folder)
-    write_card(folder)
+    write_card(folder, results=results)
+    record.save_results(results, folder)  # last: what has no results is not finished, and --resume finishes it
     _show(results, proof, folder)
     check_proof(proof, folder)
     return results

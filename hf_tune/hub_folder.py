@@ -59,7 +59,7 @@ def write_hub_card(folder: Path, hub: Hub, verified: Mapping[str, Any] | None = 
     """Write the card of a folder that `build_hub_folder` made; `verified` is kept in its results.json too."""
     if verified is not None:
         save_results(read_results(folder) | {"verified": verified}, folder)
-    write_card(folder, name=hub.repo_id, verified=verified)
+    write_card(folder, name=hub.repo_id)
 
 
 def check_text(folder: Path, allowed: Sequence[str], token: str | None) -> None:

@@ -19,41 +19,34 @@ from hf_tune.tasks import get_task
 
 
 def write_card(
-    run: Path,
-    target: Path | None = None,
-    name: str | None = None,
-    example_plots: bool = True,
-    verified: Mapping[str, Any] | None = None,
-    overrides: Sequence[str] = (),
+    run: Path, name: str | None = None, overrides: Sequence[str] = (), results: Mapping[str, Any] | None = None
 ) -> Path:
     """Write README.md of a finished run and return its path.
 
-    `target` is the folder that it is written to, the run's own unless given; `name` how the model is loaded: the name
-    of that folder, or `user/name` of the Hub. `example_plots` False leaves out plots that show rows of the data.
-    `verified` is what comparing with the Hub's copy found (see `CardFacts`). `overrides` are `card.key=value`, for
-    this card alone: recipe.yaml stays as it is. Raises `InputError` where the folder is no finished run, and
-    `RecipeError` for a value of `card:` that is not accepted.
+    `name` is how the model is loaded: the name of the folder unless given, or `user/name` of the Hub. `overrides` are
+    `card.key=value`, for this card alone: recipe.yaml stays as it is. `results` is what results.json will hold, where
+    it is not written yet. Raises `InputError` where the folder is no finished run, and `RecipeError` for a value of
+    `card:` that is not accepted.
     """
-    results = read_results(run)
+    results = read_results(run) if results is None else results
     values = _read_recipe(run, overrides)
     if "." in values["task"] and str(run.resolve()) not in sys.path:
         sys.path.append(str(run.resolve()))  # a task of the user's own, copied there
     task = get_task(values["task"])
-    hidden = () if example_plots else task.example_plots
     config = _read_config(run)
     facts = CardFacts(
-        name=name or (target or run).resolve().name,
+        name=name or run.resolve().name,
         recipe=(run / "recipe.yaml").read_text(encoding="utf-8"),
         section=task.card_section(results),
-        plots=[plot for plot in results.get("plots", ()) if plot not in hidden and (run / "plots" / plot).is_file()],
+        plots=[plot for plot in results["plots"] if (run / "plots" / plot).is_file()],
         sample=task.sample,
         auto_model=task.auto_model,
         auto_processor=task.auto_processor,
         model_type=config.get("model_type"),
         in_halves=config.get("dtype") in ("float16", "bfloat16"),
-        verified=verified,
+        verified=results.get("verified"),
     )
-    return save_card(build_card(results, values.get("card") or {}, facts), target or run)
+    return save_card(build_card(results, values.get("card") or {}, facts), run)
 
 
 def _read_config(run: Path) -> dict[str, Any]:

@@ -108,21 +108,14 @@ def test_written_again_a_card_is_the_same_to_the_byte(run: Path) -> None:
     assert (run / "README.md").read_bytes() == before and list(run.glob("*.tmp")) == []
 
 
-def test_for_the_hub_a_card_has_another_name_and_place(run: Path, tmp_path: Path) -> None:
-    target = tmp_path / "for_the_hub"
-    target.mkdir()
+def test_for_the_hub_a_card_has_another_name_and_says_what_was_verified(run: Path) -> None:
     results = json.loads((run / "results.json").read_text())
-    (run / "plots" / "mistakes.png").touch()
-    (run / "results.json").write_text(json.dumps(results | {"plots": ["confusion.png", "mistakes.png"]}))
-    write_card(run)
-    assert "](plots/mistakes.png)" in (run / "README.md").read_text()
-    before = (run / "README.md").read_bytes()
     verified = {"commit": "c0ffee", "rows": 11, "max_abs_difference": 0.0, "date": "2026-11-25"}
-    write_card(run, target, "me/my-model", example_plots=False, verified=verified)
-    text = (target / "README.md").read_text()
+    (run / "results.json").write_text(json.dumps(results | {"verified": verified}))
+    write_card(run, "me/my-model")
+    text = (run / "README.md").read_text()
     assert "\n# my-model\n" in text and 'load_finetuned("me/my-model")' in text and "hf-hub:me/my-model" in text
-    assert "mistakes.png" not in text and "confusion.png" in text and "commit `c0ffee`" in text
-    assert (run / "README.md").read_bytes() == before
+    assert "commit `c0ffee`" in text
 
 
 def test_values_of_the_card_block_may_be_given_again(run: Path) -> None:
