@@ -4,7 +4,6 @@ torchvision's tensor transforms draw once for a whole batch and from the global 
 own draws, keyed by (seed, epoch, row).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,9 +12,13 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 
+from hf_tune.data.color_jitter import ColorJitter
 from hf_tune.data.draws import Draws
+from hf_tune.data.option_ranges import check_range
 from hf_tune.data.rand_augment import RandAugment
-from hf_tune.input_error import InputError
+from hf_tune.data.random_boxes import RandomErasing, ResizedCrop
+from hf_tune.data.trivial_augment import TrivialAugment
+from hf_tune.data.warping import Affine, Rotation
 
 
 class Augmentation(Protocol):
@@ -35,7 +38,7 @@ class RandomCrop:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        _check_range("padding", self.padding, 0, 1)
+        check_range("padding", self.padding, 0, 1)
 
     def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return windows of the padded pictures."""
@@ -56,7 +59,7 @@ class HorizontalFlip:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        _check_range("probability", self.probability, 0, 1)
+        check_range("probability", self.probability, 0, 1)
 
     def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return the pictures, some mirrored."""
@@ -71,35 +74,11 @@ class VerticalFlip:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        _check_range("probability", self.probability, 0, 1)
+        check_range("probability", self.probability, 0, 1)
 
     def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return the pictures, some mirrored."""
         return _flip(pictures, draws.uniform(1)[:, 0] < self.probability, 2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rotation:
-    """Turn about the centre by a random angle, bilinear, black outside."""
-
-    degrees: float = 15.0
-    """Largest angle in either direction."""
-
-    def __post_init__(self) -> None:
-        """Check the range."""
-        _check_range("degrees", self.degrees, 0, 180)
-
-    def __call__(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return the pictures turned, anticlockwise for a draw above one half."""
-        _, _, height, width = pictures.shape
-        angle = (draws.uniform(1)[:, 0].float() * 2 - 1) * math.radians(self.degrees)
-        turn = torch.zeros(len(pictures), 2, 3)
-        # affine_grid works in units of half a side, so a picture that is not square needs its aspect ratio here.
-        turn[:, 0, 0], turn[:, 0, 1] = angle.cos(), -angle.sin() * height / width
-        turn[:, 1, 0], turn[:, 1, 1] = angle.sin() * width / height, angle.cos()
-        grid = F.affine_grid(turn.to(pictures.device), list(pictures.shape), align_corners=False)
-        turned = F.grid_sample(pictures.float(), grid, mode="bilinear", align_corners=False)
-        return turned.round_().clamp_(0, 255).to(torch.uint8)
 
 
 AUGMENTATIONS: Mapping[str, type] = MappingProxyType(
@@ -108,7 +87,12 @@ AUGMENTATIONS: Mapping[str, type] = MappingProxyType(
         "horizontal_flip": HorizontalFlip,
         "vertical_flip": VerticalFlip,
         "rotation": Rotation,
+        "affine": Affine,
+        "resized_crop": ResizedCrop,
+        "color_jitter": ColorJitter,
         "rand_augment": RandAugment,
+        "trivial_augment": TrivialAugment,
+        "random_erasing": RandomErasing,
     }
 )
 
@@ -124,8 +108,3 @@ def _flip(pictures: torch.Tensor, flipped: torch.Tensor, side: int) -> torch.Ten
     """Return the pictures, some of them mirrored along a side; only those are touched."""
     rows = flipped.nonzero()[:, 0].to(pictures.device)
     return pictures.index_copy(0, rows, pictures.index_select(0, rows).flip(side))
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise InputError(f"{value!r} is out of range", f"it must be at least {low} and at most {high}", at=(name,))
