@@ -30,6 +30,7 @@ from hf_tune.training.failures import explained
 from hf_tune.training.feature_plan import plan_features
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
+from hf_tune.training.partners import PartneredRows
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.run_folder import (
     FolderMode,
@@ -99,7 +100,7 @@ def build_trainer(
         model = model.to(memory_format=torch.channels_last)
     notes += _describe_statistics(recipe, model, arguments)
     data = TrainingData(
-        train=encoded["train"],
+        train=_add_partners(recipe, task, loaded.processor, encoded["train"], arguments.seed),
         validation=encoded["validation"],
         test=encoded.get("test"),
         preprocess=recipe.preprocess,
@@ -172,6 +173,12 @@ def _encode(recipe: Recipe, task: Task, processor: Any, splits: Splits) -> dict[
     present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
     seed, cached = _find_seed(recipe), recipe.speed.decoded_cache
     return {split.name: encode_split(split, task, processor, seed, cached) for split in present}
+
+
+def _add_partners(recipe: Recipe, task: Task, processor: Any, rows: Any, seed: int) -> Any:
+    """Return the training rows, with a partner each where the recipe mixes them."""
+    mixing = task.mixing(recipe.preprocess)
+    return rows if mixing is None else PartneredRows(rows, mixing, seed, task, processor)
 
 
 def _find_seed(recipe: Recipe) -> int:

@@ -10,7 +10,7 @@ from hf_tune.data.splits import Split, Splits
 from hf_tune.data.streamed import StreamedSplit
 from hf_tune.recipe.schema import Recipe
 from hf_tune.task import Batch, LoadedModel, Task
-from hf_tune.training.feature_plan import AUGMENTED, is_augmented, outline_features
+from hf_tune.training.feature_plan import AUGMENTED, MIXED, is_augmented, outline_features
 from hf_tune.training.memory_size import format_size
 
 
@@ -19,11 +19,15 @@ def describe_speed(recipe: Recipe, task: Task, outline: LoadedModel, model: Any,
     if isinstance(splits.train, StreamedSplit):
         return ["data: a stream, read while it trains"]
     batch = _read_two_rows(task, outline, splits.train)
+    mixes = task.mixing(recipe.preprocess) is not None
     augments = is_augmented(task, recipe.preprocess, lambda epoch, rows: Draws(0, epoch, rows), batch)
-    where = "; augmented on the device, a whole batch at once" if augments else ""
+    changed = " and ".join(word for word, done in (("augmented", augments), ("mixed", mixes)) if done)
+    where = f"; {changed} on the device, a whole batch at once" if changed else ""
     lines = [f"data: {_describe_data(recipe, task, outline, splits)}{where}"]
     size = outline_features(task, model, outline.processor, batch)
-    if size is not None:
+    if size is not None and mixes:
+        lines.append(f"features: computed in every epoch: {MIXED}")
+    elif size is not None:
         lines.append(f"features: {_describe_features(recipe, len(splits.train), size, augments)}")
     return lines
 

@@ -76,6 +76,10 @@ class Scored:
     """The Trainer's log events."""
 
 
+def mix_nothing(preprocess: Any) -> None:
+    """Stand for a task whose training rows are not mixed."""
+
+
 def _say_nothing(encoded: Any, model: Any) -> list[str]:
     """Stand for a task whose encoded rows need no word."""
     return []
@@ -155,6 +159,10 @@ class Task:
     shape."""
     describe_encoded: Callable[[Any, Any], list[str]] = _say_nothing
     """(encoded split, model) → what a reader has to know; raises `InputError` for rows that the model cannot take."""
+    mixing: Callable[[Any], Any] = mix_nothing
+    """`preprocess:` block → how training rows are mixed with others (such as `Mixing`), None where they are not: its
+    `draw_partners(seed, epoch, rows, number of rows)` gives other rows, and it is called with (augmented batch,
+    augmented partners, draws) for the mixed batch, whose two labels `loss` is asked for one after the other."""
     label_role: str | None = "label"
     """The role whose values are classes; None where the task has none."""
     peft_task_type: str | None = None

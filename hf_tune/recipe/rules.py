@@ -11,6 +11,7 @@ from hf_tune.adapter.method_words import WORDS, get_block
 from hf_tune.recipe.hub_rules import HUB_RULES
 from hf_tune.recipe.leaves import list_leaves
 from hf_tune.recipe.library_arguments import find_missing_trackers
+from hf_tune.recipe.mixing_rules import MIXING_RULES
 from hf_tune.recipe.source import KeyPath
 from hf_tune.recipe.stream_rules import STREAM_RULES, get_defaults
 from hf_tune.task import Task
@@ -24,7 +25,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 def find_broken_rules(values: Values, task: Task) -> Broken:
     """Yield every rule that the values break."""
-    for rule in (*RULES, *STREAM_RULES, *HUB_RULES):
+    for rule in (*RULES, *STREAM_RULES, *MIXING_RULES, *HUB_RULES):
         yield from rule(values, task)
 
 
@@ -39,9 +40,7 @@ def best_model_needs_a_metric_that_the_task_reports(values: Values, task: Task) 
 
 def early_stopping_sets_the_flags_of_the_trainer(values: Values, task: Task) -> Broken:
     """Yield a flag that is given beside the block that derives it."""
-    if values.get("early_stopping") is None:
-        return
-    training = values.get("training") or {}
+    training = (values.get("training") or {}) if values.get("early_stopping") is not None else {}
     for name in ("load_best_model_at_end", "metric_for_best_model", "greater_is_better", "save_strategy"):
         if name in training:
             yield ("training", name), "`early_stopping:` sets it", "leave one of the two out"

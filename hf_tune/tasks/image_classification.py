@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
 from hf_tune.data.images import read_image
+from hf_tune.data.mixing import CutMix, Mixing, Mixup, build_mixing
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
@@ -37,6 +38,10 @@ class Preprocess(PictureOptions):
 
     augment: list[Any] = field(default_factory=list, metadata={"options": AUGMENTATIONS})
     """Changes of the training pictures, in this order: a name, or `{name: {option: value}}`."""
+    mixup: Mixup | None = None
+    """Add each training picture to another one, after `augment`; with `cutmix` too each row takes one of the two."""
+    cutmix: CutMix | None = None
+    """Put a box of another training picture into each one."""
 
 
 def check_example(example: Example) -> None:
@@ -60,6 +65,11 @@ def collate(examples: Sequence[Example], processor: PictureProcessor) -> Batch:
 def augment(batch: Batch, preprocess: Preprocess, draws: Any) -> Batch:
     """Return the batch with its pictures augmented."""
     return {**batch, "pixel_values": augment_pictures(batch["pixel_values"], preprocess.augment, draws)}
+
+
+def mixing(preprocess: Preprocess) -> Mixing | None:
+    """Return how training pictures are mixed with others; None where they are not."""
+    return build_mixing(preprocess.mixup, preprocess.cutmix)
 
 
 def to_inputs(batch: Batch, processor: PictureProcessor) -> Batch:
@@ -142,6 +152,7 @@ TASK = Task(
     encode=encode,
     collate=collate,
     augment=augment,
+    mixing=mixing,
     to_inputs=to_inputs,
     loss=loss,
     keep_per_row=keep_per_row,

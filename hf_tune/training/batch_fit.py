@@ -11,6 +11,7 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from hf_tune.input_error import InputError
 from hf_tune.training.processes import add_up
 from hf_tune.training.sharding import is_sharded
+from hf_tune.training.training_data import read_rows
 
 
 def fit_batch_size(trainer: Any) -> str | None:
@@ -52,7 +53,7 @@ def _fits(trainer: Any, size: int) -> bool:
     try:
         trained = [value for value in model.parameters() if value.requires_grad]
         states = [torch.empty_like(value) for value in trained for _ in range(2)]
-        batch = trainer._prepare_inputs(trainer.data_collator([rows[number] for number in numbers]))
+        batch = trainer._prepare_inputs(read_rows(rows, numbers, trainer.data_collator))
         with trainer.accelerator.autocast():
             trainer.compute_loss(model, batch).backward()
         del states, batch

@@ -14,6 +14,7 @@ from hf_tune import array_files
 from hf_tune.input_error import InputError
 from hf_tune.task import Batch, Task
 from hf_tune.training.frozen_body import FrozenBody, choose_body, is_still, list_bodies
+from hf_tune.training.partners import PartneredRows
 from hf_tune.training.sharding import is_sharded
 from hf_tune.training.step_plan import plan_steps
 from hf_tune.training.training_data import count_rows, read_rows
@@ -21,6 +22,7 @@ from hf_tune.training.training_data import count_rows, read_rows
 
 logger = logging.getLogger(__name__)
 _TRIED_ROWS = 8
+MIXED = "rows are mixed with others in every epoch"
 AUGMENTED = "rows are augmented anew in every epoch; `speed.feature_cache: augmented(8)` keeps 8 views of each"
 
 
@@ -68,6 +70,8 @@ def _repeats_rows(trainer: Any) -> bool:
 
 def _find_obstacle(trainer: Any) -> str:
     """Return what keeps features from being kept, whatever the network does; nothing where nothing does."""
+    if isinstance(trainer.data.train, PartneredRows):
+        return MIXED
     if is_sharded(trainer) or trainer.args.torch_compile:
         return "the network is sharded or compiled"
     if getattr(trainer.data.train, "fingerprint", None) is None:

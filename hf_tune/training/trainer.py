@@ -23,6 +23,7 @@ from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.kept_rows import KeptRows, put_in_order
 from hf_tune.training.objective import Objective, group_parameters
+from hf_tune.training.partners import change_rows, compute_losses
 from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, settle_buckets
 from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
@@ -157,12 +158,10 @@ class FineTuneTrainer(Trainer):
         if is_filler:  # the other processes wait for its gradients, which are zero
             model.eval()
             epoch = -1 - epoch
-        batch = inputs
-        if "features" not in inputs:
-            draws = self.data.make_draws(self.args.seed, epoch, inputs["row"].numpy())
-            batch = self.task.augment(inputs, self.data.preprocess, draws)
+        has_features = "features" in inputs
+        batch = inputs if has_features else change_rows(self.task, self.data, inputs, self.args.seed, epoch)
         outputs = model(**self._build_inputs(batch))
-        losses = self.task.loss(outputs, batch, self.args.label_smoothing_factor)
+        losses = compute_losses(self.task, outputs, batch, self.args.label_smoothing_factor)
         scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses}
         if is_filler:
             losses, scores = losses * 0, {name: values * 0 for name, values in scores.items()}
@@ -285,7 +284,7 @@ class FineTuneTrainer(Trainer):
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
         """Return a batch on the device, but for where its rows stand: to read that there would wait for the device."""
-        place = {name: inputs[name] for name in ("row", "epoch") if name in inputs}
+        place = {name: inputs[name] for name in ("row", "epoch", "partner_row") if name in inputs}
         return super()._prepare_inputs({name: inputs[name] for name in inputs if name not in place}) | place
 
     def _build_inputs(self, batch: Batch) -> Batch:
