@@ -159,6 +159,8 @@ class Task:
     shape."""
     describe_encoded: Callable[[Any, Any], list[str]] = _say_nothing
     """(encoded split, model) → what a reader has to know; raises `InputError` for rows that the model cannot take."""
+    to_pictures: Callable[[Batch], Sequence[Any]] | None = None
+    """Batch → a picture of each row, for people: uint8, shape (height, width, 3). None: rows are no pictures."""
     mixing: Callable[[Any], Any] = mix_nothing
     """`preprocess:` block → how training rows are mixed with others (such as `Mixing`), None where they are not: its
     `draw_partners(seed, epoch, rows, number of rows)` gives other rows, and it is called with (augmented batch,

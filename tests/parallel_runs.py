@@ -146,6 +146,7 @@ def run_probe(folder: Path, world: int) -> Any:
     """Train a head on two kept views of each row, computed by all processes; return the vectors too."""
     datasets.config.HF_DATASETS_CACHE = folder / f"cache-{world}"
     overrides = ["peft=probe", "speed.feature_cache=augmented(2)", "training.num_train_epochs=3"]
+    overrides += ["preprocess.mixup=null", "preprocess.cutmix=null"]  # views of mixed rows are not kept
     overrides += [f"training.output_dir={folder / f'probe-{world}'}"]
     overrides += [f"training.per_device_train_batch_size={TOTAL // world}", "training.per_device_eval_batch_size=4"]
     finetune(load_recipe(folder / "recipe.yaml", overrides))

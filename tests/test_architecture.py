@@ -25,7 +25,7 @@ LAYERS = (
     "proof",
     "hub_folder",
     "publication",
-    "finished_run|assembly|speed_report",
+    "finished_run|assembly|speed_report|picture_report",
     "run",
     "commands",
 )

@@ -18,7 +18,10 @@ STEPS = (
     "  max_steps: 12\n  eval_strategy: steps\n  eval_steps: 2\n  gradient_accumulation_steps: 2",
 )
 STOPPING = ("\ntraining:\n", "\nearly_stopping:\n  metric: loss\n  patience: 2\n\ntraining:\n")
-AUGMENT = ("preprocess:\n", "preprocess:\n  augment: [random_crop, horizontal_flip, {rotation: {degrees: 10}}]\n")
+AUGMENT = (
+    "preprocess:\n",
+    "preprocess:\n  augment: [random_crop, horizontal_flip, {rotation: {degrees: 10}}]\n  mixup: {alpha: 0.4}\n",
+)
 WORKERS = ("  seed: 0", "  seed: 0\n  dataloader_num_workers: 2")
 DROPOUT = ("pretrained: false", "pretrained: false\n  model_args: {drop_rate: 0.3}")
 

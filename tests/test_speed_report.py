@@ -56,6 +56,12 @@ def test_a_file_without_room_is_told(describe: Callable[..., list[str]], monkeyp
     assert describe("timm")[0].startswith("data: decoded in every epoch: 0.0 GiB are more than the 0.0 GiB")
 
 
+def test_mixed_rows_are_told_and_no_features_are_kept(describe: Callable[..., list[str]]) -> None:
+    data, features = describe("timm", "peft=probe", "preprocess.augment=[random_crop]", "preprocess.cutmix={}")
+    assert data.endswith("in a file; augmented and mixed on the device, a whole batch at once")
+    assert features == "features: computed in every epoch: rows are mixed with others in every epoch"
+
+
 def test_augmentation_runs_on_whole_batches(describe: Callable[..., list[str]]) -> None:
     data, features = describe("timm", "peft=probe", "preprocess.augment=[random_crop]")
     assert data == "data: decoded once, 0.1 MiB in a file; augmented on the device, a whole batch at once"

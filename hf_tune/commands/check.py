@@ -1,9 +1,10 @@
 """Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
 
-hf-tune check RECIPE [block.key=value …] [--processes 8] [--device-memory 80GiB]
+hf-tune check RECIPE [block.key=value …] [--processes 8] [--device-memory 80GiB] [--show 8 [--show-file augmented.png]]
 
 With --processes or --device-memory it also says what DDP, FSDP2 and ZeRO stage 3 would cost every device, estimated by
-formulas: the devices are not there. Exit codes: 0 done, 2 the input is wrong, 4 no strategy fits into --device-memory.
+formulas: the devices are not there. With --show it draws training pictures as they are and augmented, the one thing
+that it writes. Exit codes: 0 done, 2 the input is wrong, 4 no strategy fits into --device-memory.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from hf_tune.input_error import InputError
 
 if TYPE_CHECKING:
     from hf_tune.data.splits import Splits
+    from hf_tune.picture_report import Sheet
     from hf_tune.recipe.schema import Recipe
     from hf_tune.task import LoadedModel, Task
     from hf_tune.training.cost_model import Workload
@@ -42,13 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"
     )
+    parser.add_argument("--show", metavar="N", help="draw so many training pictures as they are and augmented")
+    parser.add_argument("--show-file", metavar="FILE.png", default="augmented.png", help="default augmented.png")
     options = parser.parse_intermixed_args(argv)
     print("checking; the libraries take a few seconds to load …", file=sys.stderr)
     try:
         from hf_tune.recipe.reader import load_recipe
 
+        sheet = None if options.show is None else _read_sheet(options.show, options.show_file)
         devices = _read_devices(options.processes, options.device_memory)
-        return _report(load_recipe(options.recipe, options.overrides), devices)
+        return _report(load_recipe(options.recipe, options.overrides), devices, sheet)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,13 +75,20 @@ def _read_devices(processes: str | None, device_memory: str | None) -> _Devices 
     return _Devices(processes=int(processes or 1), memory=memory)
 
 
-def _report(recipe: "Recipe", devices: _Devices | None) -> int:
+def _read_sheet(show: str, file: str) -> "Sheet":
+    from hf_tune.picture_report import read_sheet
+
+    return read_sheet(show, file)
+
+
+def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -> int:
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
     from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
+    from hf_tune.picture_report import draw_sheet
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -116,6 +128,9 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
         console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in rates.items()))
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
+    if sheet is not None:
+        with recipe.blame("data"):
+            console.print(f"[bold]shown[/] {draw_sheet(recipe, task, outline, splits, sheet)}")
     if devices is None:
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)
@@ -162,6 +177,8 @@ def _has_label(labels: Any, number: int) -> Any:
 
 
 def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: "Splits") -> None:
+    from hf_tune.picture_report import describe_size
+
     example = splits.train[0]
     encoded = task.encode(example, outline.processor)
     inputs = task.to_inputs(task.collate([encoded], outline.processor), outline.processor)
@@ -176,19 +193,8 @@ def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: 
             continue
         numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.double().mean():.2f}"
         console.print(f"  encoded: {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}, {numbers}")
-    _report_size(console, outline, raw, next(iter(inputs.values())).shape[-1])
-
-
-def _report_size(console: Any, outline: "LoadedModel", raw: Mapping[str, Any], side: int) -> None:
-    """Say where pictures meet an ImageNet model far from the size that it knows: that costs 10 to 40 points."""
-    own = outline.own_size
-    if outline.pretrained and own and side < own / 2:
-        console.print(
-            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {side}, which costs 10 to 40 "
-            "points; leave `preprocess.image_size` out, and small pictures are enlarged"
-        )
-    elif "width" in raw and min(raw["width"], raw["height"]) < side / 2:
-        console.print(f"  pictures of {raw['width']:.0f} x {raw['height']:.0f} pixels are enlarged to {side}")
+    if told := describe_size(outline, raw, next(iter(inputs.values())).shape[-1]):
+        console.print(told)
 
 
 def _measure_workload(

@@ -30,8 +30,9 @@ def kept_views_are_not_mixed(values: Mapping[str, Any], task: Task) -> Iterator[
 
 def mixed_rows_need_a_task_that_mixes(values: Mapping[str, Any], task: Task) -> Iterator[tuple[KeyPath, str, str]]:
     """Yield mixing on a task that would pass it over, such as one of the user's own with the options of another."""
-    for name in _find_ways(values) if task.mixing is mix_nothing else ():
-        yield ("preprocess", name), "this task does not mix rows", "leave it out, or give the task a `mixing`"
+    for name in _find_ways(values):
+        if task.mixing is mix_nothing:
+            yield ("preprocess", name), "this task does not mix rows", "leave it out, or give the task a `mixing`"
 
 
 MIXING_RULES = (a_stream_has_no_partners, kept_views_are_not_mixed, mixed_rows_need_a_task_that_mixes)

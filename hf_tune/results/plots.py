@@ -110,6 +110,22 @@ def plot_pictures(pictures: Sequence[Any], titles: Sequence[str], file: Path) ->
     return True
 
 
+def plot_lines(lines: Sequence[Sequence[tuple[Any, str]]], file: Path) -> None:
+    """Draw lines of pictures, each under its title."""
+    from matplotlib.figure import Figure
+
+    columns = max(len(line) for line in lines)
+    figure = Figure(figsize=(1.6 * columns, 2.1 * len(lines)), layout="constrained")
+    axes = figure.subplots(len(lines), columns, squeeze=False)
+    for each in axes.flat:
+        each.axis("off")
+    for place, line in zip(axes, lines, strict=True):
+        for each, (picture, title) in zip(place, line, strict=False):
+            each.imshow(picture)
+            each.set_title(title, fontsize=7)
+    figure.savefig(file, dpi=110)
+
+
 def find_confident_mistakes(kept: Kept) -> np.ndarray:
     """Return the numbers of the wrongly classified rows, the most certain first, at most `MAX_MISTAKES`."""
     wrong = np.flatnonzero(kept["top_labels"][:, 0] != kept["labels"])

@@ -77,6 +77,11 @@ def to_inputs(batch: Batch, processor: PictureProcessor) -> Batch:
     return {"pixel_values": processor.normalise(batch["pixel_values"])}
 
 
+def to_pictures(batch: Batch) -> Sequence[np.ndarray]:
+    """Return the pixels of each row as people look at them: uint8, shape (height, width, 3)."""
+    return list(batch["pixel_values"].permute(0, 2, 3, 1).numpy())
+
+
 def loss(outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
     """Return the cross-entropy of each row in nats."""
     return F.cross_entropy(outputs.logits.float(), batch["labels"], reduction="none", label_smoothing=label_smoothing)
@@ -153,6 +158,7 @@ TASK = Task(
     collate=collate,
     augment=augment,
     mixing=mixing,
+    to_pictures=to_pictures,
     to_inputs=to_inputs,
     loss=loss,
     keep_per_row=keep_per_row,

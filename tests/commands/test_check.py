@@ -185,3 +185,16 @@ def test_a_stream_is_told_with_its_first_rows_and_its_steps(
     assert "train, first rows (24)" in told and "validation (9)" in told
     assert "The train split is a stream" in told and "row 0 of train width 24" in told
     assert "steps 7 in all; how many rows the stream has is not known" in told and "eval_steps=1" in told
+
+
+def test_a_sheet_is_the_one_thing_that_is_written(
+    write_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe()
+    before = set(tmp_path.iterdir())
+    file = tmp_path / "sheet.png"
+    assert main([str(recipe), "preprocess.augment=[random_erasing]", "--show", "3", "--show-file", str(file)]) == 0
+    assert f"shown 3 training rows as they are and in 2 epochs: {file}" in capsys.readouterr().out
+    assert {path for path in set(tmp_path.iterdir()) - before if path.name != "__pycache__"} == {file}
+    assert main([str(recipe), "--show", "99"]) == 2
+    assert "--show 99; write a whole number of rows from 1 to 32" in capsys.readouterr().err

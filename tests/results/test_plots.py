@@ -14,6 +14,7 @@ from hf_tune.results.plots import (
     find_confident_mistakes,
     plot_confusion,
     plot_curves,
+    plot_lines,
     plot_pictures,
 )
 
@@ -109,3 +110,16 @@ def test_there_are_no_more_mistakes_than_a_sheet_holds() -> None:
     }
     assert find_confident_mistakes({**kept, "labels": np.ones(rows)}).tolist() == list(range(MAX_MISTAKES))
     assert find_confident_mistakes({**kept, "labels": np.zeros(rows)}).tolist() == []
+
+
+def test_lines_of_pictures_stand_under_their_titles_and_a_short_line_leaves_room(
+    figures: list[Figure], tmp_path: Path
+) -> None:
+    pictures = [np.full((4, 4, 3), number, dtype=np.uint8) for number in range(3)]
+    lines = [[(pictures[0], "a"), (pictures[1], "b")], [(pictures[2], "c")]]
+    plot_lines(lines, tmp_path / "lines.png")
+    axes = figures[0].axes
+    assert [each.get_title() for each in axes] == ["a", "b", "c", ""]
+    drawn = [int(each.images[0].get_array().max()) if each.images else None for each in axes]
+    assert drawn == [0, 1, 2, None]
+    assert PIL.Image.open(tmp_path / "lines.png").height > 300

@@ -68,6 +68,11 @@ def test_augmented_rows_are_told_with_the_key_that_keeps_views_of_them(
     assert plan("timm", "peft=probe", augment, "speed.feature_cache=augmented(8)").num_views == 8
 
 
+def test_mixed_rows_are_not_kept(plan: Callable[..., FeaturePlan], caplog: pytest.LogCaptureFixture) -> None:
+    assert plan("timm", "peft=probe", "preprocess.mixup={alpha: 0.2}").body is None
+    assert "every epoch passes the frozen layers: rows are mixed with others in every epoch" in caplog.text
+
+
 def test_too_little_room_is_told(plan: Callable[..., FeaturePlan], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(array_files, "LIMIT_BYTES", 0)
     assert "0.0 GiB are more than the 0.0 GiB of the disk" in plan("bert", "peft=probe").reason

@@ -55,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoints: dict[str, str], tiny_loader: str) -> Runs:
-    """Return runs of a whole recipe: a ViT, which normalises over layers, with augmentation."""
+    """Return runs of a whole recipe: a ViT, which normalises over layers, with augmentation and mixed rows."""
     folder = tmp_path_factory.mktemp("recipes")
     (folder / "tiny_pictures.py").write_text(tiny_loader)
     (folder / "recipe.yaml").write_text(RECIPE.format(model=tiny_checkpoints["vit"]))
@@ -80,7 +80,9 @@ data:
     path: tiny_pictures:load
     rows: 37
 preprocess:
-  augment: [random_crop, horizontal_flip]
+  augment: [random_crop, horizontal_flip, {{color_jitter: {{brightness: 0.2, hue: 0.1}}}}, random_erasing]
+  mixup: {{alpha: 0.4}}
+  cutmix: {{alpha: 1.0}}
   crop_mode: squash
 peft: full
 early_stopping:

@@ -398,7 +398,8 @@ def test_of_a_run_that_is_restored_the_best_checkpoint_is_taken(tmp_path: Path) 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_change_no_bit(options: dict, workers: int, write_recipe: Callable[..., Path], tmp_path: Path) -> None:
     """TRAPS T17: the Trainer's own sampler and generators give other bits; here indices carry the epoch."""
-    augment = ("preprocess:\n", "preprocess:\n  augment: [random_crop, horizontal_flip, rotation]\n")
+    block = "preprocess:\n  augment: [random_crop, trivial_augment, resized_crop]\n  mixup: {alpha: 0.4}\n"
+    augment = ("preprocess:\n", block)
     file = write_recipe(replace=(augment, ("pretrained: false", "pretrained: false\n  model_args: {drop_rate: 0.3}")))
     weights = []
     for given in ({}, {"dataloader_num_workers": workers, **options}):
