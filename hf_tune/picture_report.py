@@ -46,6 +46,12 @@ def read_sheet(show: str, file: str) -> Sheet:
     return Sheet(num_rows=int(show), file=path)
 
 
+def check_shown(task: Task, sheet: Sheet | None) -> None:
+    """Raise `InputError` where rows are to be shown that are no pictures."""
+    if sheet is not None and task.to_pictures is None:
+        raise InputError(f"--show {sheet.num_rows}: this task has no pictures", "leave it out")
+
+
 def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> str:
     """Return what to know where pictures are far from the size that they meet the model at, else nothing.
 
@@ -74,13 +80,11 @@ def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> st
 
 
 def draw_sheet(recipe: Recipe, task: Task, outline: LoadedModel, splits: Splits, sheet: Sheet) -> str:
-    """Write the sheet, and return what is on it; raises `InputError` where rows are no pictures, or cannot be read.
+    """Write the sheet, and return what is on it; raises `InputError` for rows that cannot be read.
 
     Of rows spread over the training split it shows what the network would see without augmentation, and what it will
     see in the first epochs with the recipe's seed.
     """
-    if task.to_pictures is None:
-        raise InputError(f"--show {sheet.num_rows}: this task has no pictures", "leave it out")
     split = splits.train if isinstance(splits.train, Split) else splits.train.head
     seed = int(recipe.training.get("seed", 42))
     data = _build_data(recipe, task, outline, splits, split, seed)

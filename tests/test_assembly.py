@@ -260,3 +260,16 @@ def test_a_base_that_was_quantised_elsewhere_than_the_training_is_told() -> None
         _check_device(arguments, model)
     assert caught.value.at == ("use_cpu",)
     _check_device(SimpleNamespace(device=torch.device("meta")), model)
+
+
+def test_evaluation_sees_no_mixed_row_and_training_sees_only_such(build: Callable[..., FineTuneTrainer]) -> None:
+    kept, rows = [], []
+    for mixup in ("null", "{alpha: 1.0}"):
+        torch.manual_seed(0)
+        trainer = build((f"preprocess.mixup={mixup}", "training.save_strategy=no"))
+        kept.append(trainer.keep_rows(trainer.data.validation))
+        rows.append(next(iter(trainer.get_train_dataloader())))
+    assert all(np.array_equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert "partner_labels" not in rows[0] and torch.equal(rows[0]["pixel_values"], rows[1]["pixel_values"])
+    assert rows[1]["partner_pixel_values"].shape == rows[1]["pixel_values"].shape
+    assert (rows[1]["partner_row"] != rows[1]["row"]).all()

@@ -14,7 +14,7 @@ import torch
 from hf_tune.assembly import build_trainer
 from hf_tune.data.splits import load_splits
 from hf_tune.input_error import InputError
-from hf_tune.picture_report import Sheet, describe_size, draw_sheet, read_sheet
+from hf_tune.picture_report import Sheet, check_shown, describe_size, draw_sheet, read_sheet
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.tasks import get_task
 from hf_tune.training.partners import change_rows
@@ -118,12 +118,12 @@ def test_the_sheet_shows_what_a_run_trains_on(
                 assert title == f"epoch {epoch}"
 
 
-def test_a_sheet_of_texts_is_refused(write_text_recipe: Callable[..., Path], tmp_path: Path) -> None:
-    recipe = load_recipe(write_text_recipe(), [])
+def test_a_sheet_of_texts_is_refused(tmp_path: Path) -> None:
     sheet = Sheet(num_rows=2, file=tmp_path / "sheet.png")
-    splits: Any = None
     with pytest.raises(InputError, match="--show 2: this task has no pictures; leave it out"):
-        draw_sheet(recipe, get_task(recipe.task), splits, splits, sheet)
+        check_shown(get_task("text_classification"), sheet)
+    check_shown(get_task("image_classification"), sheet)
+    check_shown(get_task("text_classification"), None)
 
 
 def test_more_rows_than_there_are_are_all_rows_in_blocks_of_eight(

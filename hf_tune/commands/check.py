@@ -88,7 +88,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
-    from hf_tune.picture_report import draw_sheet
+    from hf_tune.picture_report import check_shown, draw_sheet
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -98,6 +98,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     quieten_bars()
     console = Console(highlight=False)
     task = get_task(recipe.task)
+    check_shown(task, sheet)
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task, recipe.model.problem_type)
     with recipe.blame("model"):

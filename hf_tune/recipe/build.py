@@ -185,7 +185,7 @@ def _type_name(hint: Any) -> str:
         return " or ".join(dict.fromkeys(options))
     if typing.get_origin(hint) is typing.Literal:
         return "one of " + ", ".join(repr(each) for each in typing.get_args(hint))
-    word = _WORDS.get(typing.get_origin(hint) or hint)
+    word = "a block of keys" if dataclasses.is_dataclass(hint) else _WORDS.get(typing.get_origin(hint) or hint)
     return word or (str(hint) if typing.get_args(hint) else str(getattr(hint, "__name__", hint)))
 
 

@@ -43,7 +43,7 @@ def test_what_is_not_mixed_is_not_asked() -> None:
     [
         ("mixup: {alpha: 0}", "preprocess.mixup.alpha: 0 is out of range; it must be above 0"),
         ("mixup: {alfa: 1}", "preprocess.mixup.alfa: unknown key of Mixup; known: alpha"),
-        ("cutmix: 1.0", "preprocess.cutmix: expected CutMix, got 1.0"),
+        ("cutmix: 1.0", "preprocess.cutmix: expected a block of keys, got 1.0"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_line(block: str, words: str, write_recipe: Callable[..., Path]) -> None:
