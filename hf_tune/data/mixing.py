@@ -60,21 +60,18 @@ class Mixing:
     def __call__(self, batch: Batch, partners: Batch, draws: Draws) -> Batch:
         """Return the batch with its `pixel_values` mixed.
 
-        `labels` are those of the larger part of each row, `share` is how much of it that is (float32, shape (rows,)),
-        and `partner_labels` are those of the smaller part.
+        `labels` and `row` are those of the larger part of each row, `share` is how much of it that is (float32, shape
+        (rows,)), and `partner_labels` and `partner_row` are those of the smaller part.
         """
         own, others = batch["pixel_values"], partners["pixel_values"]
         weights, share = self._draw_weights(replace(draws, taken=_FIRST_DRAW + 1), own.shape[2], own.shape[3])
-        weights, share = weights.to(own.device), share.to(own.device)
-        mixed = (own * weights + others * (1 - weights)).round_().to(torch.uint8)
-        is_smaller = share < 0.5
-        return {
-            **batch,
-            "pixel_values": mixed,
-            "labels": torch.where(is_smaller, partners["labels"], batch["labels"]),
-            "partner_labels": torch.where(is_smaller, batch["labels"], partners["labels"]),
-            "share": torch.where(is_smaller, 1 - share, share),
-        }
+        weights, is_smaller = weights.to(own.device), share < 0.5
+        mixed = {**batch, "pixel_values": (own * weights + others * (1 - weights)).round_().to(torch.uint8)}
+        for name in ("labels", "row"):
+            one, other = batch[name], partners[name]
+            swaps = is_smaller.to(one.device)  # rows stay on the CPU
+            mixed |= {name: torch.where(swaps, other, one), f"partner_{name}": torch.where(swaps, one, other)}
+        return {**mixed, "share": torch.where(is_smaller, 1 - share, share).to(own.device)}
 
     def _draw_weights(self, draws: Draws, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return how much of each pixel and of each picture is the row's own, by four draws: float32.

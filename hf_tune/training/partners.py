@@ -4,7 +4,7 @@ The partner of a row depends on (seed, epoch, row) alone. It is fetched by whoev
 is where it is a row itself, so that one batch needs no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,13 +66,16 @@ def change_rows(task: Task, data: TrainingData, batch: Batch, seed: int, epoch: 
     return mixed
 
 
-def compute_losses(task: Task, outputs: Any, batch: Batch, label_smoothing: float) -> torch.Tensor:
+def compute_losses(
+    loss: Callable[[Any, Batch, float], torch.Tensor], outputs: Any, batch: Batch, label_smoothing: float
+) -> torch.Tensor:
     """Return the loss of each row; of a mixed one the mean of those of both labels, weighted by their shares.
 
     Cross-entropy is linear in its target, so that this is the loss of the mixed target, smoothed or weighted or not.
+    `loss` is a task's own or any other per row: it is asked for one label and then for the other.
     """
-    losses = task.loss(outputs, batch, label_smoothing)
+    losses = loss(outputs, batch, label_smoothing)
     if "share" not in batch:
         return losses
-    others = task.loss(outputs, {**batch, "labels": batch[f"{PREFIX}labels"]}, label_smoothing)
-    return batch["share"] * losses + (1 - batch["share"]) * others
+    other = {name: batch[f"{PREFIX}{name}"] for name in ("labels", "row")}
+    return batch["share"] * losses + (1 - batch["share"]) * loss(outputs, {**batch, **other}, label_smoothing)

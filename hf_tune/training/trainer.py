@@ -161,7 +161,7 @@ class FineTuneTrainer(Trainer):
         has_features = "features" in inputs
         batch = inputs if has_features else change_rows(self.task, self.data, inputs, self.args.seed, epoch)
         outputs = model(**self._build_inputs(batch))
-        losses = compute_losses(self.task, outputs, batch, self.args.label_smoothing_factor)
+        losses = compute_losses(self.task.loss, outputs, batch, self.args.label_smoothing_factor)
         scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses}
         if is_filler:
             losses, scores = losses * 0, {name: values * 0 for name, values in scores.items()}

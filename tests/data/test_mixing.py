@@ -19,7 +19,8 @@ ROWS = 40
 def build(number: int, height: int = 20, width: int = 32) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(number)
     pictures = torch.randint(0, 256, (ROWS, 3, height, width), dtype=torch.uint8, generator=generator)
-    return {"pixel_values": pictures, "labels": torch.randint(0, 5, (ROWS,), generator=generator)}
+    labels = torch.randint(0, 5, (ROWS,), generator=generator)
+    return {"pixel_values": pictures, "labels": labels, "row": torch.arange(ROWS) + 100 * number}
 
 
 def draws(rows: Any = range(ROWS)) -> Draws:
@@ -50,6 +51,8 @@ def check_labels(mixed: dict, row: int, share: float, labels: tuple[int, int]) -
     """Check that the larger part comes first."""
     first, second = labels if share >= 0.5 else labels[::-1]
     assert (int(mixed["labels"][row]), int(mixed["partner_labels"][row])) == (first, second)
+    numbers = (row, row + 100) if share >= 0.5 else (row + 100, row)
+    assert (int(mixed["row"][row]), int(mixed["partner_row"][row])) == numbers
     assert float(mixed["share"][row]) == pytest.approx(max(share, 1 - share), abs=1e-6)
 
 
@@ -91,7 +94,8 @@ def test_with_both_each_row_takes_the_one_that_its_draw_says() -> None:
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_shares_are_drawn_from_a_beta_distribution(alpha: float) -> None:
     rows = 4000
-    batch = {"pixel_values": torch.zeros(rows, 3, 1, 1, dtype=torch.uint8), "labels": torch.zeros(rows).long()}
+    numbers = {"labels": torch.zeros(rows).long(), "row": torch.zeros(rows).long()}
+    batch = {"pixel_values": torch.zeros(rows, 3, 1, 1, dtype=torch.uint8), **numbers}
     partners = {**batch, "labels": torch.ones(rows).long()}
     mixed = Mixing(mixup=Mixup(alpha=alpha))(batch, partners, draws(range(rows)))
     own = torch.where(mixed["labels"] == 0, mixed["share"], 1 - mixed["share"])

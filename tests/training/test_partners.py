@@ -64,10 +64,9 @@ def run_epoch(data: TrainingData, epoch: int, sizes: tuple[int, int] = (4, 1)) -
             if int(batch["epoch"][0]) < 0:
                 continue  # a filler
             mixed = change_rows(TASK, data, batch, 5, epoch)
-            for number, row in enumerate(mixed["row"].tolist()):
-                seen[row] = tuple(
-                    mixed[name][number] for name in ("pixel_values", "labels", "partner_labels", "share")
-                )
+            names = ("pixel_values", "labels", "partner_labels", "row", "partner_row", "share")
+            for number, row in enumerate(batch["row"].tolist()):
+                seen[row] = tuple(mixed[name][number] for name in names)
     return seen
 
 
@@ -121,14 +120,16 @@ def test_the_loss_is_that_of_the_mixed_target(smoothing: float) -> None:
     batch = {
         "labels": torch.tensor([0, 1, 2, 0, 1, 1]),
         "partner_labels": torch.tensor([1, 1, 0, 2, 0, 2]),
+        "row": torch.arange(6),
+        "partner_row": torch.arange(6) + 10,
         "share": torch.tensor([0.5, 0.6, 0.75, 0.9, 1.0, 0.55]),
     }
     one, other = F.one_hot(batch["labels"], 3), F.one_hot(batch["partner_labels"], 3)
     target = batch["share"][:, None] * one + (1 - batch["share"][:, None]) * other
     expected = F.cross_entropy(logits, target, reduction="none", label_smoothing=smoothing)
-    losses = compute_losses(TASK, SimpleNamespace(logits=logits), batch, smoothing)
+    losses = compute_losses(TASK.loss, SimpleNamespace(logits=logits), batch, smoothing)
     assert torch.allclose(losses, expected, atol=1e-6)
-    plain = compute_losses(TASK, SimpleNamespace(logits=logits), {"labels": batch["labels"]}, smoothing)
+    plain = compute_losses(TASK.loss, SimpleNamespace(logits=logits), {"labels": batch["labels"]}, smoothing)
     assert torch.allclose(plain, F.cross_entropy(logits, batch["labels"], reduction="none", label_smoothing=smoothing))
 
 
@@ -138,3 +139,16 @@ def test_training_scores_are_those_against_the_larger_part() -> None:
     assert mixed["share"].min() >= 0.5
     logits = F.one_hot(mixed["labels"], 3).float()
     assert TASK.row_scores(SimpleNamespace(logits=logits), mixed)["accuracy"].mean() == 1
+
+
+def test_a_loss_that_looks_rows_up_gets_those_that_the_labels_belong_to() -> None:
+    data = build_data(augment=())
+    mixed = change_rows(TASK, data, data.train.__getitems__(list(range(NUM_ROWS))), 5, 0)
+
+    def look_up(outputs: Any, batch: dict[str, torch.Tensor], label_smoothing: float) -> torch.Tensor:
+        assert torch.equal(batch["labels"], LABELS[batch["row"]])
+        return batch["row"].float()
+
+    losses = compute_losses(look_up, None, mixed, 0.0)
+    assert torch.allclose(losses, mixed["share"] * mixed["row"] + (1 - mixed["share"]) * mixed["partner_row"])
+    assert (mixed["row"] != torch.arange(NUM_ROWS)).any()
