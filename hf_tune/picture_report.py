@@ -20,6 +20,7 @@ from hf_tune.training.training_data import TrainingData, read_rows
 
 
 MOST_SHOWN = 32
+DEFAULT_FILE = "augmented.png"
 _COLUMNS = 8
 _EPOCHS = 2
 _MUCH_SMALLER = 4
@@ -34,8 +35,11 @@ class Sheet:
     file: Path
 
 
-def read_sheet(show: str, file: str) -> Sheet:
+def read_sheet(show: str | None, file: str | None) -> Sheet:
     """Return what `--show` and `--show-file` ask for; raises `InputError` for what cannot be drawn or written."""
+    if show is None:
+        raise InputError("--show-file without --show", "say how many rows: `--show 8`")
+    file = DEFAULT_FILE if file is None else file
     if not (show.isdecimal() and 1 <= int(show) <= MOST_SHOWN):
         raise InputError(f"--show {show}", f"write a whole number of rows from 1 to {MOST_SHOWN}")
     path = Path(file)

@@ -54,15 +54,17 @@ def test_pictures_that_are_enlarged_are_told() -> None:
         ("eight", "a.png", "--show eight"),
         ("8", "a.jpg", "--show-file a.jpg; give a name that ends with .png"),
         ("8", "nowhere/a.png", "there is no folder 'nowhere'; make it first"),
+        (None, "a.png", "--show-file without --show; say how many rows: `--show 8`"),
     ],
 )
-def test_a_sheet_that_cannot_be_drawn_is_told(show: str, file: str, words: str) -> None:
+def test_a_sheet_that_cannot_be_drawn_is_told(show: str | None, file: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_sheet(show, file)
 
 
 def test_the_words_of_the_command_line_are_read() -> None:
     assert read_sheet("8", "a.png") == Sheet(num_rows=8, file=Path("a.png"))
+    assert read_sheet("3", None) == Sheet(num_rows=3, file=Path("augmented.png"))
 
 
 @pytest.fixture

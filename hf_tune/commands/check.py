@@ -45,13 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"
     )
     parser.add_argument("--show", metavar="N", help="draw so many training pictures as they are and augmented")
-    parser.add_argument("--show-file", metavar="FILE.png", default="augmented.png", help="default augmented.png")
+    parser.add_argument("--show-file", metavar="FILE.png", help="where; default augmented.png")
     options = parser.parse_intermixed_args(argv)
     print("checking; the libraries take a few seconds to load …", file=sys.stderr)
     try:
         from hf_tune.recipe.reader import load_recipe
 
-        sheet = None if options.show is None else _read_sheet(options.show, options.show_file)
+        sheet = _read_sheet(options.show, options.show_file)
         devices = _read_devices(options.processes, options.device_memory)
         return _report(load_recipe(options.recipe, options.overrides), devices, sheet)
     except InputError as error:
@@ -75,7 +75,10 @@ def _read_devices(processes: str | None, device_memory: str | None) -> _Devices 
     return _Devices(processes=int(processes or 1), memory=memory)
 
 
-def _read_sheet(show: str, file: str) -> "Sheet":
+def _read_sheet(show: str | None, file: str | None) -> "Sheet | None":
+    """Return what is to be drawn; None where nothing is."""
+    if show is None and file is None:
+        return None
     from hf_tune.picture_report import read_sheet
 
     return read_sheet(show, file)

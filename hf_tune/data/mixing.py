@@ -66,7 +66,8 @@ class Mixing:
         own, others = batch["pixel_values"], partners["pixel_values"]
         weights, share = self._draw_weights(replace(draws, taken=_FIRST_DRAW + 1), own.shape[2], own.shape[3])
         weights, is_smaller = weights.to(own.device), share < 0.5
-        mixed = {**batch, "pixel_values": (own * weights + others * (1 - weights)).round_().to(torch.uint8)}
+        pixels = torch.lerp(others.float(), own.float(), weights).round_().to(torch.uint8)
+        mixed = {**batch, "pixel_values": pixels}
         for name in ("labels", "row"):
             one, other = batch[name], partners[name]
             swaps = is_smaller.to(one.device)  # rows stay on the CPU
