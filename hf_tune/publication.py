@@ -27,6 +27,7 @@ from hf_tune.hub_folder import (
     write_hub_card,
 )
 from hf_tune.input_error import InputError, PushFailed
+from hf_tune.library_noise import shown_transfers
 from hf_tune.process_end import get_rank
 from hf_tune.proof import ProofFailed, check_proof, prove
 from hf_tune.recipe.hub_rules import say_how_to_allow
@@ -68,7 +69,7 @@ def push_run(recipe: Recipe, task: Task, split: Any, run: Path) -> None:
     the split; what is then committed to `hub.revision` has the same files. Raises `PushFailed`, with the command that
     pushes later, and `RecipeError`; nothing of the run is lost or changed.
     """
-    with _told_how_to_push(run), recipe.blame("hub"):
+    with _told_how_to_push(run), recipe.blame("hub"), shown_transfers():
         assert recipe.hub is not None  # for the type checker
         hub = _resolve_base(recipe.hub)
         folder = stage(recipe, hub, task, run)
