@@ -77,6 +77,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
+    from hf_tune.publication import check_hub
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -84,6 +85,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.training.training_data import count_rows
 
     quieten_bars()
+    check_hub(recipe)
     console = Console(highlight=False)
     task = get_task(recipe.task)
     with recipe.blame("data"):
@@ -116,6 +118,8 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
         console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in rates.items()))
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
+    if recipe.hub is not None:
+        console.print(f"[bold]hub[/] {recipe.hub.describe()}")
     if devices is None:
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)

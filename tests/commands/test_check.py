@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -185,3 +186,15 @@ def test_a_stream_is_told_with_its_first_rows_and_its_steps(
     assert "train, first rows (24)" in told and "validation (9)" in told
     assert "The train split is a stream" in told and "row 0 of train width 24" in told
     assert "steps 7 in all; how many rows the stream has is not known" in told and "eval_steps=1" in told
+
+
+def test_where_a_run_would_be_pushed_is_asked_and_told(
+    hub: Any, write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe())
+    assert main([recipe, "hub.repo_id=alice/a", "card.license=mit"]) == 0
+    assert "hub alice/a, private, branch main, verified" in capsys.readouterr().out
+    assert not hub.repos
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert main([recipe, "hub.repo_id=alice/a", "card.license=mit"]) == 2
+    assert "the Hub does not accept the token" in capsys.readouterr().err
