@@ -1,8 +1,11 @@
 """What the libraries say that nobody can act on, switched off by every command and by no import."""
 
+import contextlib
 import logging
 import os
+import sys
 import warnings
+from collections.abc import Iterator
 
 
 def quieten_loggers() -> None:
@@ -23,6 +26,22 @@ def quieten_loggers() -> None:
     warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
     warnings.filterwarnings("ignore", "It seems that you are about to commit a data file", UserWarning)
     warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)  # PEFT then sets it rightly
+
+
+@contextlib.contextmanager
+def shown_transfers() -> Iterator[None]:
+    """Show bars of what is sent and fetched, which `quieten_bars` switches off, unless the environment says no."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS or not sys.stderr.isatty():
+        yield
+        return
+    enable_progress_bars()
+    try:
+        yield
+    finally:
+        disable_progress_bars()
 
 
 def quieten_bars() -> None:

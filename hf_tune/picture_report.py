@@ -84,7 +84,7 @@ def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> st
 
 
 def draw_sheet(recipe: Recipe, task: Task, outline: LoadedModel, splits: Splits, sheet: Sheet) -> str:
-    """Write the sheet, and return what is on it; raises `InputError` for rows that cannot be read.
+    """Write the sheet, and return what is on it; raises `RecipeError` for rows that cannot be read.
 
     Of rows spread over the training split it shows what the network would see without augmentation, and what it will
     see in the first epochs with the recipe's seed.
@@ -93,7 +93,7 @@ def draw_sheet(recipe: Recipe, task: Task, outline: LoadedModel, splits: Splits,
     seed = int(recipe.training.get("seed", 42))
     data = _build_data(recipe, task, outline, splits, split, seed)
     rows = np.unique(np.linspace(0, len(split) - 1, sheet.num_rows).round().astype(int))
-    plain = read_rows(_Rows(split, task, outline.processor), rows.tolist(), _collate(task, outline))
+    plain = read_rows(_Rows(recipe, split, task, outline.processor), rows.tolist(), _collate(task, outline))
     lines = [_pair(task, plain, [f"row {row}\n{name}" for row, name in zip(rows, _name(plain, splits), strict=True)])]
     for epoch in range(_EPOCHS):
         batch = read_rows(data.train, (epoch * len(split) + rows).tolist(), _collate(task, outline))
@@ -107,15 +107,15 @@ def draw_sheet(recipe: Recipe, task: Task, outline: LoadedModel, splits: Splits,
 class _Rows(Dataset):
     """Training rows, encoded when they are asked for."""
 
-    def __init__(self, split: Split, task: Task, processor: Any) -> None:
-        self.split, self.task, self.processor = split, task, processor
+    def __init__(self, recipe: Recipe, split: Split, task: Task, processor: Any) -> None:
+        self.recipe, self.split, self.task, self.processor = recipe, split, task, processor
 
     def __len__(self) -> int:
         return len(self.split)
 
     def __getitem__(self, index: int) -> Example:
         epoch, row = divmod(index, len(self))
-        with self.split.naming_row(row):
+        with self.recipe.blame("data"), self.split.naming_row(row):
             encoded = self.task.encode(self.split[row], self.processor)
         return {**encoded, "row": torch.tensor(row), "epoch": torch.tensor(epoch)}
 
@@ -123,7 +123,7 @@ class _Rows(Dataset):
 def _build_data(
     recipe: Recipe, task: Task, outline: LoadedModel, splits: Splits, split: Split, seed: int
 ) -> TrainingData:
-    mixing, rows = task.mixing(recipe.preprocess), _Rows(split, task, outline.processor)
+    mixing, rows = task.mixing(recipe.preprocess), _Rows(recipe, split, task, outline.processor)
     return TrainingData(
         train=rows if mixing is None else PartneredRows(rows, mixing, seed, task, outline.processor),
         validation=rows,

@@ -27,6 +27,7 @@ from hf_tune.hub_folder import (
     write_hub_card,
 )
 from hf_tune.input_error import InputError, PushFailed
+from hf_tune.library_noise import shown_transfers
 from hf_tune.process_end import get_rank
 from hf_tune.proof import ProofFailed, check_proof, prove
 from hf_tune.recipe.hub_rules import say_how_to_allow
@@ -55,20 +56,20 @@ def publish(recipe: Recipe, task: Task, splits: Splits, results: dict[str, Any])
         try:
             push_run(recipe, task, splits.test or splits.validation, recipe.output_dir)
         except InputError as error:  # the run is there all the same
-            raise PushFailed(str(error), _say_later(recipe.output_dir)) from error
+            raise PushFailed(str(error), _say_later(recipe.output_dir, ())) from error
     elif results and recipe.hub is not None:
         print(f"not pushed: hub.offline; later: hf-tune push {recipe.output_dir} owner/name", file=sys.stderr)
     return results
 
 
-def push_run(recipe: Recipe, task: Task, split: Any, run: Path) -> None:
-    """Push the run in a folder, and say where it stands.
+def push_run(recipe: Recipe, task: Task, split: Any, run: Path, again: Sequence[str] = ()) -> None:
+    """Push the run in a folder, and say where it stands; `again` is what the command needs beside the folder.
 
     With `hub.verify` it goes to a branch of its own first, is downloaded again and compared on the first raw rows of
     the split; what is then committed to `hub.revision` has the same files. Raises `PushFailed`, with the command that
     pushes later, and `RecipeError`; nothing of the run is lost or changed.
     """
-    with _told_how_to_push(run), recipe.blame("hub"):
+    with _told_how_to_push(run, again), recipe.blame("hub"), shown_transfers():
         assert recipe.hub is not None  # for the type checker
         hub = _resolve_base(recipe.hub)
         folder = stage(recipe, hub, task, run)
@@ -126,9 +127,9 @@ def check_push(recipe: Recipe, label_names: Sequence[str], is_sharded: bool) -> 
 
 
 @contextlib.contextmanager
-def _told_how_to_push(run: Path) -> Iterator[None]:
+def _told_how_to_push(run: Path, again: Sequence[str]) -> Iterator[None]:
     """Add to a push that failed the command that pushes later; a full disk and a lost download are such too."""
-    later = _say_later(run)
+    later = _say_later(run, again)
     try:
         yield
     except PushFailed as error:
@@ -141,8 +142,8 @@ def _told_how_to_push(run: Path) -> Iterator[None]:
         raise PushFailed("the push was interrupted", later) from None
 
 
-def _say_later(run: Path) -> str:
-    return f"the whole run is kept in {run}; to push it: hf-tune push {shlex.quote(str(run))}"
+def _say_later(run: Path, again: Sequence[str]) -> str:
+    return f"the whole run is kept in {run}; to push it: {shlex.join(['hf-tune', 'push', str(run), *again])}"
 
 
 def _verify(repository: Repository, candidate: Commit, run: Path, split: Any) -> dict[str, Any]:

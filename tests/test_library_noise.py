@@ -4,6 +4,8 @@ import logging
 import subprocess
 import sys
 
+import pytest
+
 from hf_tune.library_noise import quieten_bars, quieten_loggers
 
 
@@ -24,3 +26,21 @@ def test_importing_the_libraries_of_quantised_bases_says_nothing() -> None:
 def test_errors_are_still_told() -> None:
     quieten_loggers()
     assert logging.getLogger("bitsandbytes").isEnabledFor(logging.ERROR)
+
+
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, True), (False, False)])
+def test_bars_of_what_is_sent_are_for_a_terminal_alone(
+    is_terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    from hf_tune.library_noise import shown_transfers
+
+    monkeypatch.setattr("sys.stderr.isatty", lambda: is_terminal, raising=False)
+    disable_progress_bars()
+    try:
+        with shown_transfers():
+            assert are_progress_bars_disabled() is not shown
+        assert are_progress_bars_disabled()
+    finally:
+        enable_progress_bars()

@@ -1,10 +1,12 @@
 """What `hf-tune check` says of the size of pictures, and the sheet that it draws."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import datasets
 import matplotlib.axes
 import numpy as np
 import PIL.Image
@@ -141,3 +143,17 @@ def test_more_rows_than_there_are_are_all_rows_in_blocks_of_eight(
     titles = [title.partition("\n")[0] for _, title in seen]
     first = [f"row {row}" for row in range(8)]
     assert titles == [*first, *["epoch 0"] * 8, *["epoch 1"] * 8, "row 8", "epoch 0", "epoch 1"]
+
+
+def test_a_row_that_cannot_be_read_is_told_with_its_number(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = load_recipe(write_recipe(), [])
+    task = get_task(recipe.task)
+    splits = load_splits(recipe.data, task, None)
+    outlined = task.outline_model(recipe.model, recipe.preprocess, splits.label_names)
+    cells = splits.train.rows.to_list()
+    cells[23]["image"]["bytes"] = b"no picture"
+    rows = datasets.Dataset.from_list(cells, features=splits.train.rows.features)
+    splits = dataclasses.replace(splits, train=dataclasses.replace(splits.train, rows=rows))
+    with pytest.raises(InputError, match="row 23 of split 'train': not a readable picture"):
+        draw_sheet(recipe, task, outlined, splits, Sheet(num_rows=2, file=tmp_path / "sheet.png"))
+    assert not (tmp_path / "sheet.png").exists()

@@ -149,7 +149,10 @@ def test_a_fault_that_stays_loses_nothing_and_a_second_push_completes(
     lasting = hub.fault(STEPS[step], times=FOREVER, status=status)
     assert push([str(run), NAME, *OVERRIDES]) == 3
     told = capsys.readouterr().err
-    assert f"the whole run is kept in {run}; to push it: hf-tune push {run}" in told and "Traceback" not in told
+    assert (
+        f"the whole run is kept in {run}; to push it: hf-tune push {run} card.license=mit hub.repo_id={NAME}" in told
+        and "Traceback" not in told
+    )
     assert hash_run(run) == before
     there = on_hub(hub) if ("models", NAME) in hub.repos else {}
     assert set(there) in (set(), PUSHED)  # all of it or nothing

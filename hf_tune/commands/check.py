@@ -92,6 +92,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.picture_report import check_shown, draw_sheet
+    from hf_tune.publication import check_hub
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -99,6 +100,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from hf_tune.training.training_data import count_rows
 
     quieten_bars()
+    check_hub(recipe)
     console = Console(highlight=False)
     task = get_task(recipe.task)
     check_shown(task, sheet)
@@ -133,8 +135,9 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
     if sheet is not None:
-        with recipe.blame("data"):
-            console.print(f"[bold]shown[/] {draw_sheet(recipe, task, outline, splits, sheet)}")
+        console.print(f"[bold]shown[/] {draw_sheet(recipe, task, outline, splits, sheet)}")
+    if recipe.hub is not None:
+        console.print(f"[bold]hub[/] {recipe.hub.describe()}")
     if devices is None:
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)

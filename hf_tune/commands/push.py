@@ -47,9 +47,9 @@ def _push(run: Path, overrides: list[str], dry_run: bool) -> None:
 
     read_results(run)
     check_unheld(run)
-    overrides = _complete(run, overrides)
+    completed = _complete(run, overrides)
     quieten_bars()
-    recipe = load_recipe(run / "recipe.yaml", overrides)
+    recipe = load_recipe(run / "recipe.yaml", completed)
     assert recipe.hub is not None  # for the type checker: the overrides give one
     task = get_task(recipe.task)
     if dry_run:
@@ -62,7 +62,7 @@ def _push(run: Path, overrides: list[str], dry_run: bool) -> None:
         with recipe.blame("data"):
             splits = load_splits(recipe.data, task, recipe.model.problem_type)
         split = splits.test or splits.validation
-    push_run(recipe, task, split, run)
+    push_run(recipe, task, split, run, overrides)
 
 
 def _complete(run: Path, overrides: Sequence[str]) -> list[str]:

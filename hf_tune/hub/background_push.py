@@ -42,6 +42,8 @@ class BackgroundPush(TrainerCallback):
         if not state.is_world_process_zero or (self.every == "best" and not is_best):
             return
         if self.thread is None:
+            for left in Path(args.output_dir).glob("hub-checkpoint-*"):  # by a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
             self.thread = threading.Thread(target=self._work, name="push", daemon=True)
             self.thread.start()
         self._forget_waiting()

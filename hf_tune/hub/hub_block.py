@@ -67,6 +67,15 @@ class Hub:
         if not self.revision or self.revision.startswith("refs/") or self.revision == UNVERIFIED:
             raise InputError(f"{self.revision!r} is no branch to push to", "such as `main`", at=("revision",))
 
+    def describe(self) -> str:
+        """Return where a run goes, for people."""
+        if self.offline:
+            return "nothing is pushed now (offline)"
+        parts = [str(self.repo_id), "private" if self.private else "for everyone", f"branch {self.revision}"]
+        parts += ["verified" if self.verify else "not verified"]
+        parts += [f"checkpoints ({self.every}) while it trains"] if self.every != "end" else []
+        return ", ".join([*parts, "with rows of the data"] if self.include_examples else parts)
+
 
 UNVERIFIED = "unverified"
 """The branch that a push goes to until it was verified."""

@@ -11,14 +11,10 @@ from hf_tune.input_error import PushFailed
 
 
 _REPLACED = (
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "adapter_config.json",
-    "plots/*",
-    "predictions.parquet",
-    "reference.parquet",
-    "results.json",
-    "log.jsonl",
+    *("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json", "generation_config.json"),
+    *("preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "*.model"),
+    *("plots/*", "predictions.parquet", "reference.parquet", "results.json", "log.jsonl", "recipe.yaml"),
 )
 """Files of an earlier run that a commit deletes where the new one has none: never two runs in one folder."""
 

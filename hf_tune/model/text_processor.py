@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,9 +47,19 @@ class TextProcessor:
     def __init__(self, plain: Any) -> None:
         """Keep the tokenizer; its settings are what is saved."""
         self.plain = plain
+        self.turn = threading.Lock()
+        """The Rust tokenizer keeps how the last call cut, and rows are encoded in threads."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the lock behind: it belongs to the threads of one process."""
+        return type(self), (self.plain,)
 
     def encode_rows(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
         """Return one list per tokenizer output, and `num_tokens`: the length of each row before it was cut."""
+        with self.turn:
+            return self._encode_rows(examples)
+
+    def _encode_rows(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
         texts = [example["text"] for example in examples]
         pairs = [example["text_pair"] for example in examples] if "text_pair" in examples[0] else None
         limit = self.plain.model_max_length

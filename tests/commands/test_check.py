@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -198,3 +199,15 @@ def test_a_sheet_is_the_one_thing_that_is_written(
     assert {path for path in set(tmp_path.iterdir()) - before if path.name != "__pycache__"} == {file}
     assert main([str(recipe), "--show", "99"]) == 2
     assert "--show 99; write a whole number of rows from 1 to 32" in capsys.readouterr().err
+
+
+def test_where_a_run_would_be_pushed_is_asked_and_told(
+    hub: Any, write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = str(write_recipe())
+    assert main([recipe, "hub.repo_id=alice/a", "card.license=mit"]) == 0
+    assert "hub alice/a, private, branch main, verified" in capsys.readouterr().out
+    assert not hub.repos
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert main([recipe, "hub.repo_id=alice/a", "card.license=mit"]) == 2
+    assert "the Hub does not accept the token" in capsys.readouterr().err

@@ -60,6 +60,16 @@ def test_training_goes_on_while_a_push_waits_and_the_newest_is_next(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
+    push = Push()
+    push.let_go.set()
+    (tmp_path / "hub-checkpoint-9").mkdir()
+    callback = BackgroundPush("epoch", build, push)
+    save(callback, tmp_path, 10)
+    assert not (tmp_path / "hub-checkpoint-9").exists()
+    callback.close()
+
+
 def test_the_end_of_training_leaves_what_waits_to_the_last_push(tmp_path: Path) -> None:
     push = Push()
     callback = BackgroundPush("epoch", build, push)

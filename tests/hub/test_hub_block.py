@@ -39,3 +39,18 @@ def test_a_name_that_cannot_be_is_told(values: dict[str, Any], at: tuple[str, ..
     with pytest.raises(InputError, match=words) as told:
         Hub(**values)
     assert told.value.at == at
+
+
+@pytest.mark.parametrize(
+    ("hub", "words"),
+    [
+        (Hub(offline=True), "nothing is pushed now (offline)"),
+        (Hub(repo_id="a/b"), "a/b, private, branch main, verified"),
+        (
+            Hub(repo_id="a/b", private=False, verify=False, every="best", include_examples=True, revision="dev"),
+            "a/b, for everyone, branch dev, not verified, checkpoints (best) while it trains, with rows of the data",
+        ),
+    ],
+)
+def test_where_a_run_goes_is_told(hub: Hub, words: str) -> None:
+    assert hub.describe() == words

@@ -72,7 +72,12 @@ def test_another_branch_is_made_and_takes_no_file_twice(hub: Any, repository: Re
 
 
 def test_files_of_an_earlier_run_go_and_those_of_others_stay(hub: Any, repository: Repository, folder: Path) -> None:
-    strange = {"adapter_model.safetensors": b"old", "adapter_config.json": b"{}", "predictions.parquet": b"rows"}
+    strange = {
+        "adapter_model.safetensors": b"old",
+        "adapter_config.json": b"{}",
+        "tokenizer.json": b"{}",
+        "plots/old.png": b"",
+    }
     hub.commit("alice/a", {**strange, "LICENSE": b"mine", "demo/a.py": b"mine"})
     repository.commit(folder, "main", "a message")
     assert on_hub(hub) == {**content(folder), "LICENSE": b"mine", "demo/a.py": b"mine"}

@@ -1,5 +1,7 @@
 """The one object for every text: where it cuts, how it pads, and what it refuses."""
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -254,3 +256,15 @@ def test_a_padding_token_that_is_there_is_kept(tiny_text_checkpoints: dict[str, 
 def test_a_slow_tokenizer_is_told() -> None:
     with pytest.raises(InputError, match="SimpleNamespace is a slow tokenizer"):
         configure_tokenizer(SimpleNamespace(is_fast=False), TextOptions(), None)
+
+
+def test_threads_that_encode_at_once_cut_as_one_does(tiny_text_checkpoints: dict[str, str]) -> None:
+    """The Rust tokenizer keeps the last call's truncation: of two threads one cut nothing, or counted what was cut."""
+    plain = AutoTokenizer.from_pretrained(tiny_text_checkpoints["bert"])
+    processor = TextProcessor(configure_tokenizer(plain, TextOptions(max_length=6), 64))
+    rows = [{"text": " ".join(["rose", "sky"] * (1 + number % 7))} for number in range(400)]
+    alone = [processor.encode_rows([row]) for row in rows]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda row: processor.encode_rows([row]), rows))
+    assert together == alone
+    assert pickle.loads(pickle.dumps(processor)).encode_rows(rows[:3]) == processor.encode_rows(rows[:3])
