@@ -77,15 +77,16 @@ def _read_file(path: str) -> bytes | None:
 
 
 def _read_code(names: Set[str]) -> list[str]:
-    """Return the source of modules, of those that their imported functions are defined in, and of all of the user's.
+    """Return the source of modules, of those that their imported functions are defined in, and of all that these use.
 
-    Modules of the user's are followed as far as they import each other; a library's are named by its version.
+    Modules of the user's, and those that read data here, are followed as far as they import each other; a library's
+    are named by its version.
     """
     imported = {value.__module__ for value in _list_values(names) if isinstance(value, types.FunctionType)}
     found = names | (imported & sys.modules.keys())
     fresh = found
     while fresh:
-        fresh = {name for name in _list_origins(fresh) if _is_users(name)} - found
+        fresh = {name for name in _list_origins(fresh) if _is_users(name) or _reads_data(name)} - found
         found = found | fresh
     return [inspect.getsource(sys.modules[name]) for name in sorted(found)]
 
@@ -101,6 +102,10 @@ def _list_origins(names: Set[str]) -> Iterator[str]:
             yield value.__name__
         elif isinstance(value, (types.FunctionType, type)):
             yield value.__module__
+
+
+def _reads_data(name: str) -> bool:
+    return name.startswith("hf_tune.data.") and name in sys.modules
 
 
 def _is_users(name: str) -> bool:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
 from hf_tune.data.images import read_image
+from hf_tune.input_error import InputError
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
@@ -39,14 +40,14 @@ class Preprocess(PictureOptions):
     """Changes of the training pictures, in this order: a name, or `{name: {option: value}}`."""
 
 
-def check_example(example: Example) -> None:
+def check_example(example: Example, processor: PictureProcessor) -> None:
     """Raise `InputError` where the picture cannot be decoded."""
-    read_image(example["image"])
+    read_image(example["image"], processor.intensity)
 
 
 def encode(example: Example, processor: PictureProcessor) -> Example:
     """Return `pixel_values` (uint8, 3 x height x width) and, where there is a label, `labels` (int64)."""
-    encoded = {"pixel_values": processor.encode(read_image(example["image"]))}
+    encoded = {"pixel_values": processor.encode(read_image(example["image"], processor.intensity))}
     if "label" in example:
         encoded["labels"] = torch.tensor(example["label"])
     return encoded
@@ -82,9 +83,9 @@ def row_scores(outputs: Any, batch: Batch) -> Batch:
     return {"accuracy": (outputs.logits.argmax(dim=1) == batch["labels"]).float()}
 
 
-def input_statistics(example: Example) -> Mapping[str, float]:
+def input_statistics(example: Example, processor: PictureProcessor) -> Mapping[str, float]:
     """Return width and height in pixels, and brightness from 0 to 1."""
-    picture = read_image(example["image"])
+    picture = read_image(example["image"], processor.intensity)
     return {
         "width": float(picture.width),
         "height": float(picture.height),
@@ -129,7 +130,15 @@ def _draw_mistakes(scored: Scored, file: Path) -> bool:
         f"row {row}: {names[kept['labels'][row]]}\nas {each.label} ({each.score:.2f})"
         for row, each in zip(rows, predictions, strict=True)
     ]
-    return plots.plot_pictures([read_image(scored.split[int(row)]["image"]) for row in rows], titles, file)
+    return plots.plot_pictures([_read_shown(scored.split[int(row)]["image"]) for row in rows], titles, file)
+
+
+def _read_shown(source: Any) -> Any:
+    """Return a picture for a person to look at: where nothing says its range, by its own contrast."""
+    try:
+        return read_image(source)
+    except InputError:
+        return read_image(source, "file")
 
 
 TASK = Task(
@@ -162,5 +171,17 @@ TASK = Task(
     auto_model="AutoModelForImageClassification",
     auto_processor="AutoImageProcessor",
     sample='"some.png"',
-    input_patterns=("*.png", "*.jpg", "*.jpeg", "*.webp", "*.bmp", "*.tif", "*.tiff", "*.gif"),
+    input_patterns=(
+        "*.png",
+        "*.jpg",
+        "*.jpeg",
+        "*.webp",
+        "*.bmp",
+        "*.tif",
+        "*.tiff",
+        "*.gif",
+        "*.avif",
+        "*.dcm",
+        "*.dicom",
+    ),
 )

@@ -202,7 +202,7 @@ class Plain:
     """A processor that does not say what it depends on."""
 
     def __init__(self, own: PictureProcessor) -> None:
-        self.encode = own.encode
+        self.encode, self.intensity = own.encode, own.intensity
 
 
 def test_labels_that_the_task_makes_itself_are_not_replaced() -> None:

@@ -78,15 +78,15 @@ def test_features_are_cut_before_the_head_also_under_an_adapter(tiny_checkpoints
         assert model.get_submodule(TASK.feature_cut(model, 3)).in_features == size
 
 
-def test_input_statistics_by_hand() -> None:
+def test_input_statistics_by_hand(loaded: SimpleNamespace) -> None:
     picture = PIL.Image.new("L", (6, 4), 51)
     expected = {"width": 6.0, "height": 4.0, "brightness": 51 / 255}
-    assert TASK.input_statistics({"image": picture}) == pytest.approx(expected)
+    assert TASK.input_statistics({"image": picture}, loaded.processor) == pytest.approx(expected)
 
 
-def test_a_picture_that_cannot_be_read_is_told() -> None:
+def test_a_picture_that_cannot_be_read_is_told(loaded: SimpleNamespace) -> None:
     with pytest.raises(InputError, match="not a readable picture"):
-        TASK.check_example(TASK.read_input("nowhere.png"))
+        TASK.check_example(TASK.read_input("nowhere.png"), loaded.processor)
 
 
 def test_details_count_rows_by_true_and_predicted_class() -> None:
