@@ -41,7 +41,7 @@ def scale(wide: Wide, intensity: Intensity) -> np.ndarray:
     low, high = _find_range(wide, intensity)
     if high <= low:
         return np.zeros(wide.values.shape, np.uint8)
-    levels = (wide.values.astype(np.float64) - low) * (255 / (high - low))
+    levels = (wide.values.astype(np.float64) - low) * 255 / (high - low)
     return np.clip(levels.round(), 0, 255).astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Folders of pictures that `datasets` would read in part: DICOM, archives, and kinds of pictures that it leaves out."""
+"""Folders that `datasets` would read in part: DICOM, archives, and kinds of pictures that it leaves out."""
 
 import glob
 import os

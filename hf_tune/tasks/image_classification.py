@@ -3,6 +3,7 @@
 Columns: `image` (a picture, encoded or as a path) and `label` (a ClassLabel, words or whole numbers).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
+from hf_tune.data.frames import count_frames, find_multi_frame
 from hf_tune.data.images import read_image
 from hf_tune.input_error import InputError
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
@@ -30,6 +32,9 @@ from hf_tune.results.classification_metrics import (
 from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.predictions import decode_kept, tabulate_kept
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +98,22 @@ def input_statistics(example: Example, processor: PictureProcessor) -> Mapping[s
     }
 
 
+def describe_encoded(encoded: Any, model: Any) -> list[str]:
+    """Return a note where pictures hold more than what is read of them."""
+    split = encoded.split
+    rows = find_multi_frame(split.rows, "image")
+    if not rows:
+        return []
+    which = f"{len(rows)} of {len(split)} pictures of the {split.name} split hold several frames or pages"
+    return [f"{which}, the first of them in {split.name_row(rows[0])}: of each the first frame is read."]
+
+
 def read_input(source: Any) -> Example:
     """Return the raw example of a path, encoded bytes or a PIL picture."""
+    frames = count_frames(source)
+    if frames > 1:
+        name = source if isinstance(source, (str, Path)) else "a picture"
+        logger.warning("%s holds %d frames or pages: the first one is read", name, frames)
     return {"image": source}
 
 
@@ -149,6 +168,7 @@ TASK = Task(
     load_processor=load_image_processor,
     check_example=check_example,
     encode=encode,
+    describe_encoded=describe_encoded,
     collate=collate,
     augment=augment,
     to_inputs=to_inputs,
