@@ -192,11 +192,13 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_read() -> 
         read_image(bomb)
 
 
-def test_colours_that_cannot_be_converted_are_told() -> None:
+def test_other_colour_spaces_are_converted() -> None:
+    """Lab of white is (100 %, 0, 0), with a and b as signed bytes."""
     stream = io.BytesIO()
-    PIL.Image.new("LAB", (2, 2)).save(stream, "tiff")
-    with pytest.raises(InputError, match="not a readable picture: conversion from LAB to RGB"):
-        read_image(stream.getvalue())
+    PIL.Image.new("LAB", (2, 2), (255, 0, 0)).save(stream, "tiff")
+    assert min(read_image(stream.getvalue()).getpixel((0, 0))) >= 253
+    assert read_image(PIL.Image.new("YCbCr", (2, 2), (51, 128, 128))).getpixel((0, 0)) == (51, 51, 51)
+    assert read_image(PIL.Image.new("HSV", (2, 2), (0, 255, 102))).getpixel((0, 0)) == (102, 0, 0)
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
@@ -229,7 +231,7 @@ def test_an_empty_cell_and_a_wrong_type_are_told() -> None:
         ({"bytes": b"no picture here", "path": "a.png"}, r"not a readable picture \('a.png'\): it is text; mend"),
         (
             {"bytes": b"<svg></svg>", "path": "a.png"},
-            r"not a readable picture \('a.png'\): it is an SVG drawing; mend",
+            r"not a readable picture \('a.png'\): it is an SVG drawing;",
         ),
         (Path("nowhere.png"), r"not a readable picture \('nowhere.png'\): No such file or directory;"),
     ],
