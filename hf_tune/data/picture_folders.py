@@ -62,7 +62,7 @@ def _list_files(load: Mapping[str, Any]) -> Iterator[str]:
     root = data_dir if path == "imagefolder" else os.path.join(path, data_dir)
     if load.get("data_files"):
         for pattern in _list_patterns(load["data_files"]):
-            yield from sorted(glob.glob(os.path.join(root, pattern), recursive=True))
+            yield from sorted(filter(os.path.isfile, glob.glob(os.path.join(root, pattern), recursive=True)))
     elif os.path.isfile(root):
         yield root
     elif root:

@@ -1,13 +1,11 @@
-"""Modules of the user's own, whose source is part of the names of caches; and DICOM files."""
+"""Modules of the user's own, whose source is part of the names of caches."""
 
 import importlib.util
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -32,35 +30,3 @@ def write_modules(tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
     yield write
     for name in written:
         sys.modules.pop(name, None)
-
-
-@pytest.fixture(scope="session")
-def write_dicom() -> Callable[..., bytes]:
-    """Return a function that writes pixels as a DICOM file of 12 bits in 16, MONOCHROME2, and returns its bytes.
-
-    Keywords are other elements of the file; None takes one out.
-    """
-    pydicom = pytest.importorskip("pydicom")
-
-    def write(pixels: Any, **elements: Any) -> bytes:
-        data = pydicom.Dataset()
-        data.file_meta = pydicom.dataset.FileMetaDataset()
-        data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
-        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
-        height, width = pixels.shape[:2] if pixels.ndim == 2 or "SamplesPerPixel" in elements else pixels.shape[1:]
-        standard = {"Rows": height, "Columns": width, "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
-        standard |= {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0}
-        chosen = {**standard, **elements}
-        sign = "i" if chosen["PixelRepresentation"] else "u"
-        content = pixels.astype(f"<{sign}{chosen['BitsAllocated'] // 8}").tobytes()
-        for name, value in {"PixelData": content + b"\0" * (len(content) % 2), **chosen}.items():
-            if value is not None:
-                setattr(data, name, value)
-        if "PixelData" in data:
-            data["PixelData"].VR = "OW" if chosen["BitsAllocated"] == 16 else "OB"
-        stream = io.BytesIO()
-        data.save_as(stream, enforce_file_format=True)
-        return stream.getvalue()
-
-    return write

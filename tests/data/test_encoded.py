@@ -239,3 +239,16 @@ def test_what_would_be_kept_is_told_with_nothing_written(
     assert unnamed is not None and (unnamed.file, unnamed.num_bytes) == (None, 16)
     squares = dataclasses.replace(NUMBERS, encode=lambda example, processor: {"text": "a", "labels": torch.tensor(0)})
     assert describe_decoded(numbers([5]), squares, None) is None
+
+
+def test_a_range_of_grey_values_gives_other_rows_under_another_name() -> None:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(np.linspace(0, 4095, 1024).astype(np.uint16).reshape(32, 32)).save(stream, "png")
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": stream.getvalue(), "path": None}] * 2})
+    split = Split(name="train", rows=rows)
+    brightest = {}
+    for intensity in ("dtype", "file", [0, 8190]):
+        encoded = encode_split(split, TASK, PictureProcessor(processor().plain, intensity))
+        assert isinstance(encoded, DecodedSplit)
+        brightest[encoded.fingerprint] = int(encoded[0]["pixel_values"].max())
+    assert list(brightest.values()) == [16, 255, 127]  # 4095 / 257 = 15.9; 4095 * 255 / 8190 = 127.5, just below it

@@ -193,9 +193,9 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_read() -> 
 
 
 def test_other_colour_spaces_are_converted() -> None:
-    """Lab of white is (100 %, 0, 0), with a and b as signed bytes."""
+    """Lab of white is (100 %, 0, 0); PIL keeps a and b with 128 added."""
     stream = io.BytesIO()
-    PIL.Image.new("LAB", (2, 2), (255, 0, 0)).save(stream, "tiff")
+    PIL.Image.new("LAB", (2, 2), (255, 128, 128)).save(stream, "tiff")
     assert min(read_image(stream.getvalue()).getpixel((0, 0))) >= 253
     assert read_image(PIL.Image.new("YCbCr", (2, 2), (51, 128, 128))).getpixel((0, 0)) == (51, 51, 51)
     assert read_image(PIL.Image.new("HSV", (2, 2), (0, 255, 102))).getpixel((0, 0)) == (102, 0, 0)
