@@ -1,5 +1,6 @@
 """Names of what is cached on disk: they change with everything that the cached content depends on."""
 
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -111,5 +112,10 @@ def _reads_data(name: str) -> bool:
 def _is_users(name: str) -> bool:
     """Return whether a module is a file of the user's own: of no library, and not of this one."""
     file = getattr(sys.modules.get(name), "__file__", None) or ""
-    libraries = tuple(sysconfig.get_paths()[place] for place in ("stdlib", "purelib", "platlib"))
-    return file.endswith(".py") and not file.startswith(libraries) and name.partition(".")[0] != "hf_tune"
+    return file.endswith(".py") and not file.startswith(_find_libraries()) and name.partition(".")[0] != "hf_tune"
+
+
+@functools.cache
+def _find_libraries() -> tuple[str, ...]:
+    """Return the folders of installed packages; Python puts them together anew at each call, which takes 0.1 ms."""
+    return tuple(sysconfig.get_paths()[place] for place in ("stdlib", "purelib", "platlib"))

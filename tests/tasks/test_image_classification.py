@@ -112,9 +112,7 @@ def test_pictures_of_several_frames_are_told_before_training_and_when_they_are_p
         contents.append((tmp_path / f"{number}.gif").read_bytes())
     rows = datasets.Dataset.from_dict({"image": contents, "other": [1, 2, 3]})
     encoded = encode_split(Split(name="train", rows=rows), TASK, loaded.processor)
-    told = (
-        "2 of 3 pictures of the train split hold several frames or pages, the first of them in row 1 of split 'train'"
-    )
+    told = "2 of 3 pictures of the train split hold several frames or pages, the first of them in row 1 of split "
     assert TASK.describe_encoded(encoded, None) == [f"{told}'train': of each the first frame is read."]
     assert TASK.describe_encoded(encode_split(Split(name="a", rows=rows.select([0])), TASK, loaded.processor), 0) == []
     assert TASK.read_input(tmp_path / "0.gif") == {"image": tmp_path / "0.gif"} and not caplog.records
