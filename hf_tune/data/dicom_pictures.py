@@ -126,8 +126,9 @@ def _apply_window(data: Any, values: np.ndarray) -> np.ndarray | None:
 
     if data.get("WindowCenter") is not None and data.get("WindowWidth") is not None:
         try:
-            black, white = apply_windowing(np.array([-1e12, 1e12]), data)
-            return (apply_windowing(values, data) - black) / (white - black)
+            with np.errstate(over="ignore"):  # of a sigmoid's ends
+                black, white = apply_windowing(np.array([-1e12, 1e12]), data)
+                return (apply_windowing(values, data) - black) / (white - black)
         except ValueError as error:
             hint = "mend the file, or train with `preprocess.intensity: [low, high]`"
             raise InputError(f"its window cannot be applied: {error}", hint) from None

@@ -37,7 +37,9 @@ def read_image(source: Any, intensity: Intensity = None) -> PIL.Image.Image:
         content = _read_content(source)
         if is_dicom(content):
             return read_dicom(content, intensity).convert("RGB")
-        return _convert(_open(content), intensity, contextlib.nullcontext())
+        opened = _open(content)
+        _check_colours(opened, intensity)
+        return _convert(opened, intensity, contextlib.nullcontext())
     except InputError as error:
         name = _name_file(source)
         raise InputError(f"picture {name}: {error.problem}" if name else error.problem, error.hint, error.at) from None
@@ -61,24 +63,23 @@ def _open(content: bytes) -> PIL.Image.Image:
 def _convert(opened: PIL.Image.Image, intensity: Intensity, turn: Any) -> PIL.Image.Image:
     """Return a picture as RGB; `turn` is held while its pixels are read."""
     with turn:
-        is_wide = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))  # PIL empties it as it loads
         opened.load()
     upright = PIL.ImageOps.exif_transpose(opened)
     if opened.mode == "F" or opened.mode.startswith("I"):
         levels = scale(_describe_values(opened, np.asarray(upright)), intensity)
         is_inverted = _get_tag(opened, _PHOTOMETRIC, 1) == 0  # which PIL (13.0) heeds for 8 bits alone
         return PIL.Image.fromarray(255 - levels if is_inverted else levels).convert("RGB")
-    if is_wide:
-        _check_colours(intensity)
     if upright.has_transparency_data:
         seen = upright.convert("LA" if upright.mode == "La" else "RGBA").convert("RGBA")
         return PIL.Image.alpha_composite(PIL.Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
     return upright.convert("RGB")
 
 
-def _check_colours(intensity: Intensity) -> None:
+def _check_colours(opened: PIL.Image.Image, intensity: Intensity) -> None:
     """Raise unless colours of 16 bits are to be scaled by the range of their type: PIL (13.0) reads 8 of the bits."""
-    if intensity != "dtype":
+    is_grey = opened.mode == "F" or opened.mode.startswith("I")
+    is_wide = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))
+    if is_wide and not is_grey and intensity != "dtype":
         problem = "it has 16 bits a colour, of which PIL reads the upper 8"
         raise InputError(problem, "train with `preprocess.intensity: dtype`, or save it with 8 bits a colour", at=AT)
 

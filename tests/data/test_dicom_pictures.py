@@ -31,6 +31,33 @@ def test_the_first_window_is_applied(write_dicom: Callable[..., bytes]) -> None:
     assert grey(content) == [0, 64, 191, 255]
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_window_may_be_a_sigmoid_or_exact(write_dicom: Callable[..., bytes]) -> None:
+    """255 / (1 + exp(-4 * (1000 - 2000) / 2000)) = 30.4; exact: ((1000 - 2000) / 4000 + 0.5) * 255 = 63.75."""
+    content = write_dicom(RAMP, WindowCenter=2000, WindowWidth=2000, VOILUTFunction="SIGMOID")
+    assert grey(content) == [5, 30, 128, 251]
+    assert grey(write_dicom(RAMP, WindowCenter=2000, WindowWidth=4000, VOILUTFunction="LINEAR_EXACT")) == [
+        0,
+        64,
+        128,
+        255,
+    ]
+
+
+def test_a_negative_slope_turns_the_values_over(write_dicom: Callable[..., bytes]) -> None:
+    """Values are 4095, 3095, 2095, 0; the window is from 0 to 4095."""
+    content = write_dicom(RAMP, RescaleSlope=-1, RescaleIntercept=4095, WindowCenter=2048, WindowWidth=4096)
+    assert grey(content) == grey(content, [0, 4095]) == grey(content, "dtype") == [255, 193, 130, 0]
+
+
+def test_numbers_with_a_fraction_are_scaled_by_a_range_alone(write_dicom: Callable[..., bytes]) -> None:
+    options = {"PixelData": None, "BitsAllocated": 32, "BitsStored": None, "HighBit": None, "PixelRepresentation": 0}
+    content = write_dicom(np.zeros((1, 3)), **options, FloatPixelData=np.array([-1, 0.5, 2], "<f4").tobytes())
+    assert grey(content, [-1, 2]) == grey(content, "file") == [0, 128, 255]
+    with pytest.raises(InputError, match="it has numbers with a fraction, with values from -1 to 2, and nothing says"):
+        grey(content)
+
+
 def test_slope_and_intercept_come_before_the_window(write_dicom: Callable[..., bytes]) -> None:
     """Values are -1024, -24, 976, 3071 Hounsfield; the window is from -160.5 to 238.5, and -24 lies at 0.342 of it."""
     content = write_dicom(RAMP, RescaleSlope=1, RescaleIntercept=-1024, WindowCenter=40, WindowWidth=400)
