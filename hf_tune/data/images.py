@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ _LOADING = threading.Lock()
 """A caller's own picture may be asked for in two threads at once, and PIL (13.0) reads its file as it is loaded."""
 _BITS, _PHOTOMETRIC, _NUMBER_TYPE = 258, 262, 339
 """Tags of TIFF."""
+_WIDE_COLOURS = re.compile(r"\b(LA|RGB\w*|CMYK\w*);16[BLN]")
+"""PIL's words for 16 bits a colour; `BGR;16` of BMP is 16 bits for all three."""
 
 
 def read_image(source: Any, intensity: Intensity = None) -> PIL.Image.Image:
@@ -77,9 +80,8 @@ def _convert(opened: PIL.Image.Image, intensity: Intensity, turn: Any) -> PIL.Im
 
 def _check_colours(opened: PIL.Image.Image, intensity: Intensity) -> None:
     """Raise unless colours of 16 bits are to be scaled by the range of their type: PIL (13.0) reads 8 of the bits."""
-    is_grey = opened.mode == "F" or opened.mode.startswith("I")
-    is_wide = any(";16" in str(tile[3]) for tile in getattr(opened, "tile", ()))
-    if is_wide and not is_grey and intensity != "dtype":
+    is_wide = any(_WIDE_COLOURS.search(str(tile[3])) for tile in getattr(opened, "tile", ()))
+    if is_wide and intensity != "dtype":
         problem = "it has 16 bits a colour, of which PIL reads the upper 8"
         raise InputError(problem, "train with `preprocess.intensity: dtype`, or save it with 8 bits a colour", at=AT)
 

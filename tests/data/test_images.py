@@ -166,6 +166,14 @@ def test_16_bits_a_colour_are_taken_by_the_range_of_their_type_alone() -> None:
             assert caught.value.at == ("preprocess", "intensity")
 
 
+def test_16_bits_for_all_three_colours_are_8_bits_a_colour() -> None:
+    """A BMP of 5, 6 and 5 bits: 31 of 31 red and 32 of 63 green, which is 129.5."""
+    header = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<III", 0xF800, 0x07E0, 0x1F)
+    content = struct.pack("<2sIHHI", b"BM", 14 + len(header) + 4, 0, 0, 14 + len(header)) + header
+    pixel = read_image(content + struct.pack("<HH", 31 << 11 | 32 << 5, 0)).getpixel((0, 0))
+    assert pixel[0] == 255 and abs(pixel[1] - 129.5) <= 1 and pixel[2] == 0
+
+
 def test_orientation_is_applied_to_16_bits_too() -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
