@@ -11,6 +11,8 @@ from hf_tune.input_error import InputError
 
 
 ENDINGS = (".dcm", ".dicom")
+NO_LETTERS = "old DICOM files lack the letters DICM: save them again with `enforce_file_format=True` of pydicom"
+"""What to do with a file of such an ending that does not begin as DICOM does."""
 
 
 def is_dicom(content: bytes) -> bool:

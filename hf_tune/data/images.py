@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from hf_tune.data.dicom_pictures import is_dicom, read_dicom
+from hf_tune.data.dicom_pictures import ENDINGS, NO_LETTERS, is_dicom, read_dicom
 from hf_tune.data.intensity import AT, Intensity, Wide, scale
 from hf_tune.data.picture_kinds import describe_content
 from hf_tune.input_error import InputError
@@ -47,8 +47,10 @@ def read_image(source: Any, intensity: Intensity = None) -> PIL.Image.Image:
         name = _name_file(source)
         raise InputError(f"picture {name}: {error.problem}" if name else error.problem, error.hint, error.at) from None
     except (EOFError, OSError, SyntaxError, ValueError) as error:
-        problem = f"not a readable picture{f' ({name})' if (name := _name_file(source)) else ''}: {_say(error)}"
-        raise InputError(problem, "mend the file or take it out") from None
+        name = _name_file(source)
+        problem = f"not a readable picture{f' ({name})' if name else ''}: {_say(error)}"
+        is_named_dicom = name.lower().strip("'\"").endswith(ENDINGS)
+        raise InputError(problem, NO_LETTERS if is_named_dicom else "mend the file or take it out") from None
 
 
 def _open(content: bytes) -> PIL.Image.Image:

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,3 +184,27 @@ def test_without_pydicom_a_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(InputError, match=r"pydicom is not installed; pip install \"hf_tune\[dicom\]\""):
         read_image(content)
+
+
+def test_real_files_are_pictures_or_refused_with_a_sentence() -> None:
+    """The files that pydicom brings: of many devices, compressions and faults. Windows are reckoned by hand."""
+    import pydicom
+
+    read, refused, windows = 0, [], 0
+    for file in sorted(Path(pydicom.__file__).parent.glob("data/test_files/*.dcm")):
+        try:
+            seen = np.asarray(read_image(file))
+        except InputError as error:
+            refused.append(f"{file.name}: {error}")
+            continue
+        read += 1
+        data = pydicom.dcmread(file)
+        if data.get("WindowCenter") is None or data.PhotometricInterpretation != "MONOCHROME2":
+            continue
+        values = data.pixel_array * float(data.get("RescaleSlope", 1)) + float(data.get("RescaleIntercept", 0))
+        centre, width = (np.atleast_1d(data[name].value)[0] for name in ("WindowCenter", "WindowWidth"))
+        expected = np.clip((values - (float(centre) - 0.5)) / (float(width) - 1) + 0.5, 0, 1) * 255
+        assert np.abs(seen[..., 0] - expected).max() <= 0.51, file
+        windows += 1
+    assert read >= 25 and windows >= 3 and any("ExplVR_LitEndNoMeta.dcm" in each for each in refused)
+    assert all("enforce_file_format=True" in each for each in refused if "NoMeta" in each)
