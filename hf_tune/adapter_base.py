@@ -16,7 +16,7 @@ from hf_tune.task import Task
 
 _OF_THE_RUN = (
     *("id2label", "label2id", "num_labels", "num_classes", "label_names", "problem_type"),
-    *("_name_or_path", "architectures", "transformers_version", "pretrained_cfg", "num_features"),
+    *("_name_or_path", "architectures", "transformers_version", "pretrained_cfg", "num_features", "intensity"),
 )
 """Keys of config.json that two runs on one network may differ in, beside dropout."""
 

@@ -108,7 +108,7 @@ class Finetuned:
             try:
                 example = self.task.read_input(each)
                 if self.task.encode_rows is not None:  # which takes for granted that rows were checked
-                    self.task.check_example(example)
+                    self.task.check_example(example, self.encoder)
                 return self.task.encode(example, self.encoder)
             except InputError as error:
                 name = f"input {number}" + (f" ({each})" if isinstance(each, (str, Path)) else "")

@@ -183,7 +183,7 @@ def _save_reference(finetuned: Finetuned, splits: Splits, kept: Kept, trainer: A
     features = reference.read_features(
         finetuned.model, cut, batches, lambda batch: task.build_inputs(batch, finetuned.encoder, finetuned.model)
     )
-    statistics = [task.input_statistics(splits.validation[row]) for row in rows]
+    statistics = [task.input_statistics(splits.validation[row], finetuned.encoder) for row in rows]
     record.save_table(reference.build_reference(features, kept, statistics), folder / "reference.parquet")
 
 

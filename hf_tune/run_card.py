@@ -44,6 +44,7 @@ def write_card(
         auto_processor=task.auto_processor,
         model_type=config.get("model_type"),
         in_halves=config.get("dtype") in ("float16", "bfloat16"),
+        intensity=config.get("intensity"),
         verified=results.get("verified"),
     )
     return save_card(build_card(results, values.get("card") or {}, facts), run)

@@ -99,8 +99,8 @@ class Task:
     """The same without weights, on the meta device: its configuration is fetched and nothing else."""
     load_processor: Callable[[Path], Any]
     """Folder of a run → its processor."""
-    check_example: Callable[[Example], Any]
-    """Raise `InputError` where a raw example cannot be read; cheaper than `encode`."""
+    check_example: Callable[[Example, Any], Any]
+    """(raw example, processor) → nothing; raises `InputError` where it cannot be read; cheaper than `encode`."""
     encode: Callable[[Example, Any], Example]
     """(raw example, processor) → tensors of one row, without randomness, and its label as it is under `labels`; raises
     `InputError` for what `check_example` refuses, unless the task has `encode_rows`. Called in threads."""
@@ -129,8 +129,8 @@ class Task:
     """(kept rows, label names) → the columns of predictions.parquet."""
     feature_cut: Callable[[Any, int], str]
     """(model, number of labels) → name of the module whose input is one feature vector per row."""
-    input_statistics: Callable[[Example], Mapping[str, float]]
-    """Raw example → numbers that monitoring compares with later."""
+    input_statistics: Callable[[Example, Any], Mapping[str, float]]
+    """(raw example, processor) → numbers that monitoring compares with later."""
     read_input: Callable[[Any], Example]
     """What a user hands to `predict` (a path, an object) → raw example without label."""
     details: Callable[[Kept, Sequence[str]], Mapping[str, Any]]

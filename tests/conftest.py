@@ -461,3 +461,37 @@ def hub(hub_server_class: Any, monkeypatch: pytest.MonkeyPatch, tmp_path_factory
         client.point_clients_at(server, monkeypatch, tmp_path_factory.mktemp("hub_client"))
         yield server
         client.forget_connections()
+
+
+@pytest.fixture(scope="session")
+def write_dicom() -> Callable[..., bytes]:
+    """Return a function that writes pixels as a DICOM file of 12 bits in 16, MONOCHROME2, and returns its bytes.
+
+    Keywords are other elements of the file; None takes one out.
+    """
+    import io
+
+    pydicom = pytest.importorskip("pydicom")
+
+    def write(pixels: Any, **elements: Any) -> bytes:
+        data = pydicom.Dataset()
+        data.file_meta = pydicom.dataset.FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        height, width = pixels.shape[:2] if pixels.ndim == 2 or "SamplesPerPixel" in elements else pixels.shape[1:]
+        standard = {"Rows": height, "Columns": width, "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
+        standard |= {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 0}
+        chosen = {**standard, **elements}
+        sign = "i" if chosen["PixelRepresentation"] else "u"
+        content = pixels.astype(f"<{sign}{chosen['BitsAllocated'] // 8}").tobytes()
+        for name, value in {"PixelData": content + b"\0" * (len(content) % 2), **chosen}.items():
+            if value is not None:
+                setattr(data, name, value)
+        if "PixelData" in data:
+            data["PixelData"].VR = "OW" if chosen["BitsAllocated"] == 16 else "OB"
+        stream = io.BytesIO()
+        data.save_as(stream, enforce_file_format=True)
+        return stream.getvalue()
+
+    return write

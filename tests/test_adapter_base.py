@@ -75,3 +75,9 @@ def test_an_outline_has_shapes_and_no_weights(save_run: Callable[..., Path]) -> 
     folder = save_run("bert", "lora", FIVE)
     outline = build_outline(folder, load_finetuned(folder).task)
     assert outline.classifier.weight.shape == (5, 16) and all(value.is_meta for value in outline.parameters())
+
+
+def test_each_adapter_on_a_base_has_its_own_range_of_grey_values(save_run: Callable[..., Path]) -> None:
+    one = load_finetuned(save_run("vit", "lora", FIVE, overrides=("preprocess.intensity=file",)))
+    assert one.encoder.intensity == "file"
+    assert one.add_adapter(save_run("vit", "lora", FIVE)).encoder.intensity is None

@@ -190,7 +190,7 @@ def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: 
     encoded = task.encode(example, outline.processor)
     inputs = task.to_inputs(task.collate([encoded], outline.processor), outline.processor)
     raw = {
-        **task.input_statistics(example),
+        **task.input_statistics(example, outline.processor),
         **{name: value for name, value in example.items() if isinstance(value, (int, str))},
     }
     console.print("[bold]row 0 of train[/] " + ", ".join(f"{name} {_short(value)}" for name, value in raw.items()))

@@ -1,5 +1,6 @@
 """Names of what is cached on disk: they change with everything that the cached content depends on."""
 
+import functools
 import hashlib
 import importlib.metadata
 import inspect
@@ -77,15 +78,16 @@ def _read_file(path: str) -> bytes | None:
 
 
 def _read_code(names: Set[str]) -> list[str]:
-    """Return the source of modules, of those that their imported functions are defined in, and of all of the user's.
+    """Return the source of modules, of those that their imported functions are defined in, and of all that these use.
 
-    Modules of the user's are followed as far as they import each other; a library's are named by its version.
+    Modules of the user's, and those that read data here, are followed as far as they import each other; a library's
+    are named by its version.
     """
     imported = {value.__module__ for value in _list_values(names) if isinstance(value, types.FunctionType)}
     found = names | (imported & sys.modules.keys())
     fresh = found
     while fresh:
-        fresh = {name for name in _list_origins(fresh) if _is_users(name)} - found
+        fresh = {name for name in _list_origins(fresh) if _is_users(name) or _reads_data(name)} - found
         found = found | fresh
     return [inspect.getsource(sys.modules[name]) for name in sorted(found)]
 
@@ -103,8 +105,17 @@ def _list_origins(names: Set[str]) -> Iterator[str]:
             yield value.__module__
 
 
+def _reads_data(name: str) -> bool:
+    return name.startswith("hf_tune.data.") and name in sys.modules
+
+
 def _is_users(name: str) -> bool:
     """Return whether a module is a file of the user's own: of no library, and not of this one."""
     file = getattr(sys.modules.get(name), "__file__", None) or ""
-    libraries = tuple(sysconfig.get_paths()[place] for place in ("stdlib", "purelib", "platlib"))
-    return file.endswith(".py") and not file.startswith(libraries) and name.partition(".")[0] != "hf_tune"
+    return file.endswith(".py") and not file.startswith(_find_libraries()) and name.partition(".")[0] != "hf_tune"
+
+
+@functools.cache
+def _find_libraries() -> tuple[str, ...]:
+    """Return the folders of installed packages; Python puts them together anew at each call, which takes 0.1 ms."""
+    return tuple(sysconfig.get_paths()[place] for place in ("stdlib", "purelib", "platlib"))

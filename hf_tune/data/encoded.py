@@ -1,6 +1,7 @@
 """A split as model inputs: encoded once where its rows have one shape; a bad row is found before training."""
 
 import functools
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from hf_tune.task import Batch, Example, Task
 
 
 _PACKAGES = ("hf_tune", "numpy", "pillow", "timm", "torch", "torchvision", "transformers")
-"""What pixels depend on."""
+"""What pixels depend on, beside pydicom where it is installed."""
 
 
 def encode_split(
@@ -43,7 +44,7 @@ def encode_split(
         rows = map_rows(name, len(split), functools.partial(_encode_inputs, split, encode))
         if rows is not None:
             return DecodedSplit(split, rows, name)
-    return EncodedSplit(split, encode, task.check_example, name)
+    return EncodedSplit(split, encode, functools.partial(_check, task, processor), name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +148,10 @@ def _encode(task: Task, processor: Any, example: Example) -> Example:
     return task.encode(example, processor)
 
 
+def _check(task: Task, processor: Any, example: Example) -> None:
+    task.check_example(example, processor)
+
+
 def _encode_inputs(split: Split, encode: Callable[[Example], Example], row: int) -> Example:
     """Return an encoded row without its labels; raises `UnevenRowsError` where they are not those of the split."""
     encoded = dict(_read(split, encode, row))
@@ -169,7 +174,8 @@ def _name_file(split: Split, task: Task, processor: Any) -> str | None:
     if not hasattr(processor, "fingerprint") or not is_named_by_source(task.encode):
         return None
     modules = {task.encode.__module__, __name__, map_rows.__module__}
+    packages = (*_PACKAGES, *(["pydicom"] if importlib.util.find_spec("pydicom") else []))
     try:
-        return name_content(hash_rows(split.rows), modules, processor, _PACKAGES)[:32]
+        return name_content(hash_rows(split.rows), modules, processor, packages)[:32]
     except (KeyError, OSError, TypeError):  # a module without a file, such as a notebook
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 
+from hf_tune.data.picture_folders import ARCHIVES, load_folder
 from hf_tune.input_error import InputError
 
 
@@ -49,6 +50,8 @@ def _check_path(path: str) -> None:
     from huggingface_hub import errors, utils
 
     at = ("load", "path")
+    if os.path.isfile(path) and path.lower().endswith(ARCHIVES):
+        raise InputError(f"{path!r} is an archive", "unpack it, and give the folder that comes of it", at=at)
     if os.path.isfile(path):
         hint = "write the format as `path` (csv, json, parquet …) and the file as `data_files`"
         raise InputError(f"{path!r} is a file", f"{hint}; a loader of your own is `module:function`", at=at)
@@ -68,7 +71,9 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
     path, at = str(load["path"]), ("load", "path")
     no_folder = f"there is no folder {path!r} either; " if "/" in path and not os.path.isdir(path) else ""
     try:
-        return datasets.load_dataset(**load)
+        return load_folder(load) or datasets.load_dataset(**load)
+    except InputError:
+        raise
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"no such data set: {error}", f"{no_folder}check the name and your access", at=at) from None
     except ConnectionError as error:

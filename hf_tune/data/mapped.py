@@ -1,5 +1,6 @@
 """A split encoded by `datasets.map`: cached on disk under a name that changes with everything that it depends on."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,11 +27,12 @@ class MappedSplit(Dataset):
         """
         assert task.encode_rows is not None
         encode_rows = task.encode_rows
+        check = functools.partial(_check, task, processor)
         self.split = split
         self.fingerprint = _name_cache(split.rows._fingerprint, encode_rows, processor)
         """Changes with the rows, and with all that makes them into inputs."""
         rows = split.rows.map(
-            lambda columns, numbers: encode_rows(_examples(columns, numbers, task, split), processor),
+            lambda columns, numbers: encode_rows(_examples(columns, numbers, check, split), processor),
             batched=True,
             with_indices=True,
             remove_columns=split.rows.column_names,
@@ -56,13 +58,19 @@ class MappedSplit(Dataset):
         return {**encoded, **labels, "row": torch.tensor(row), "epoch": torch.tensor(epoch)}
 
 
-def _examples(columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], task: Task, split: Split) -> list[Example]:
+def _check(task: Task, processor: Any, example: Example) -> None:
+    task.check_example(example, processor)
+
+
+def _examples(
+    columns: Mapping[str, Sequence[Any]], numbers: Sequence[int], check: Callable[[Example], None], split: Split
+) -> list[Example]:
     """Return the rows of a batch of columns, each checked."""
     values = zip(*columns.values(), strict=True)
     examples: list[Example] = [dict(zip(columns, each, strict=True)) for each in values]
     for row, example in zip(numbers, examples, strict=True):
         with split.naming_row(row):
-            task.check_example(example)
+            check(example)
     return examples
 
 

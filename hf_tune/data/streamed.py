@@ -175,7 +175,7 @@ class EncodedStream(Dataset):
         self.reader = PassReader(functools.partial(split.open_pass, seed))
         for row in range(len(split.head)):
             with split.head.naming_row(row):
-                task.check_example(split.head[row])
+                task.check_example(split.head[row], processor)
 
     def __getitem__(self, position: int) -> Example:
         """Return the encoded example at a position; raises `InputError` for a row that cannot be read."""

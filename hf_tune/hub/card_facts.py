@@ -26,6 +26,8 @@ class CardFacts:
     """Of config.json: `timm_wrapper` where timm reads the model too."""
     in_halves: bool = False
     """Whether config.json names half precision for the base of an adapter, which computes in float32."""
+    intensity: str | Sequence[float] | None = None
+    """`preprocess.intensity` of a model of pictures, as config.json holds it."""
     verified: Mapping[str, Any] | None = None
     """`commit`, `rows`, `max_abs_difference`, `date` of the comparison with the Hub's copy; None: there was none."""
 

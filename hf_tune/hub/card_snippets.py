@@ -30,7 +30,17 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
         parts += ["With transformers alone:", _show(_use_pipeline(results, facts))]
         if facts.model_type == "timm_wrapper":
             parts += ["With timm alone:", _show(_use_timm(facts))]
+    parts += [_warn_of_range(facts)] if facts.intensity is not None else []
     return "\n\n".join(parts)
+
+
+def _warn_of_range(facts: CardFacts) -> str:
+    """Return what plain libraries do not know of pictures with more than 8 bits."""
+    call = f"hf_tune.data.images.read_image({facts.sample}, {facts.intensity!r})"
+    return (
+        "Pictures of more than 8 bits a pixel were scaled by `preprocess.intensity`, which `load_finetuned` does too. "
+        f"Plain libraries make most of them white: hand these the picture that `{call}` returns."
+    )
 
 
 def _use_pipeline(results: Mapping[str, Any], facts: CardFacts) -> list[str]:

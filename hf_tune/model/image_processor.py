@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -31,6 +32,9 @@ class PictureOptions:
     mean: list[float] | None = None
     """Per channel, for pixels from 0 to 1."""
     std: list[float] | None = None
+    intensity: Literal["file", "dtype"] | list[float] | None = None
+    """How more than 8 bits a pixel become 256 grey levels: file: from each picture's own smallest to its largest
+    value; dtype: over the whole range of its number type; [low, high]: from these two values, beyond them clipped."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -44,13 +48,19 @@ class PictureOptions:
                 raise InputError(
                     f"{values!r} is not one {name} for each of 3 channels", "as [0.5, 0.5, 0.5]", at=(name,)
                 )
+        values = self.intensity
+        if isinstance(values, list) and (len(values) != 2 or not -math.inf < values[0] < values[1] < math.inf):
+            problem = f"{values!r} is no range"
+            raise InputError(problem, "give the values of black and of white, as [0, 4095]", at=("intensity",))
 
 
 class PictureProcessor:
     """A transformers image processor taken apart: geometry per picture, normalisation per batch."""
 
-    def __init__(self, plain: Any) -> None:
+    def __init__(self, plain: Any, intensity: Any = None) -> None:
         """Take apart `plain`; raises `InputError` for a processor that does more than these two steps."""
+        self.intensity = intensity
+        """How a picture is read before it comes here, as `PictureOptions` says."""
         self.plain = plain
         """The processor itself, as transformers saves and loads it."""
         if hasattr(plain, "val_transforms"):
@@ -69,9 +79,9 @@ class PictureProcessor:
         return pictures.float().div_(255).sub_(mean).div_(std)
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that `encode` depends on beside the versions of the libraries: its settings."""
+        """Return a hash of everything that pixels depend on beside the versions of the libraries: the settings."""
         settings = json.dumps(self.plain.to_dict(), sort_keys=True, default=str)
-        text = f"{type(self.plain).__qualname__}{settings}{getattr(self.plain, 'val_transforms', '')}"
+        text = f"{type(self.plain).__qualname__}{settings}{getattr(self.plain, 'val_transforms', '')}{self.intensity}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _check(self) -> None:

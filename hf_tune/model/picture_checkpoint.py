@@ -46,9 +46,10 @@ def load_image_processor(folder: Path) -> PictureProcessor:
     """Return the processor of a saved model."""
     from transformers import AutoImageProcessor, TimmWrapperImageProcessor
 
-    own = timm_checkpoint.is_timm(json.loads((folder / "config.json").read_text()))
+    config = json.loads((folder / "config.json").read_text())
     # AutoImageProcessor finds timm's too, with a warning about a backend that does not matter (transformers 5.23).
-    return PictureProcessor((TimmWrapperImageProcessor if own else AutoImageProcessor).from_pretrained(folder))
+    loader = TimmWrapperImageProcessor if timm_checkpoint.is_timm(config) else AutoImageProcessor
+    return PictureProcessor(loader.from_pretrained(folder), config.get("intensity"))
 
 
 def _outline(
@@ -59,7 +60,11 @@ def _outline(
 
     stored, revision = fetch_config(source)
     config, plain, own_size = _configure(source, preprocess, label_names, stored, revision)
-    outline = build_outline(AutoModelForImageClassification, config, PictureProcessor(plain), source, revision)
+    intensity = stored.get("intensity") if preprocess.intensity is None else preprocess.intensity
+    if intensity is not None:
+        config.intensity = intensity  # in config.json, which every run saves: timm's have no file of a processor
+    processor = PictureProcessor(plain, intensity)
+    outline = build_outline(AutoModelForImageClassification, config, processor, source, revision)
     return dataclasses.replace(outline, own_size=own_size), stored
 
 

@@ -3,6 +3,7 @@
 Columns: `image` (a picture, encoded or as a path) and `label` (a ClassLabel, words or whole numbers).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ import torch
 import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
+from hf_tune.data.frames import count_frames, find_multi_frame
 from hf_tune.data.images import read_image
 from hf_tune.data.mixing import CutMix, Mixing, Mixup, build_mixing
+from hf_tune.input_error import InputError
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
@@ -32,6 +35,9 @@ from hf_tune.results.predictions import decode_kept, tabulate_kept
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Preprocess(PictureOptions):
     """The `preprocess:` block."""
@@ -44,14 +50,14 @@ class Preprocess(PictureOptions):
     """Put a box of another training picture into each one."""
 
 
-def check_example(example: Example) -> None:
+def check_example(example: Example, processor: PictureProcessor) -> None:
     """Raise `InputError` where the picture cannot be decoded."""
-    read_image(example["image"])
+    read_image(example["image"], processor.intensity)
 
 
 def encode(example: Example, processor: PictureProcessor) -> Example:
     """Return `pixel_values` (uint8, 3 x height x width) and, where there is a label, `labels` (int64)."""
-    encoded = {"pixel_values": processor.encode(read_image(example["image"]))}
+    encoded = {"pixel_values": processor.encode(read_image(example["image"], processor.intensity))}
     if "label" in example:
         encoded["labels"] = torch.tensor(example["label"])
     return encoded
@@ -97,9 +103,9 @@ def row_scores(outputs: Any, batch: Batch) -> Batch:
     return {"accuracy": (outputs.logits.argmax(dim=1) == batch["labels"]).float()}
 
 
-def input_statistics(example: Example) -> Mapping[str, float]:
+def input_statistics(example: Example, processor: PictureProcessor) -> Mapping[str, float]:
     """Return width and height in pixels, and brightness from 0 to 1."""
-    picture = read_image(example["image"])
+    picture = read_image(example["image"], processor.intensity)
     return {
         "width": float(picture.width),
         "height": float(picture.height),
@@ -107,8 +113,22 @@ def input_statistics(example: Example) -> Mapping[str, float]:
     }
 
 
+def describe_encoded(encoded: Any, model: Any) -> list[str]:
+    """Return a note where pictures hold more than what is read of them."""
+    split = encoded.split
+    rows = find_multi_frame(split.rows, "image")
+    if not rows:
+        return []
+    which = f"{len(rows)} of {len(split)} pictures of the {split.name} split hold several frames or pages"
+    return [f"{which}, the first of them in {split.name_row(rows[0])}: of each the first frame is read."]
+
+
 def read_input(source: Any) -> Example:
     """Return the raw example of a path, encoded bytes or a PIL picture."""
+    frames = count_frames(source)
+    if frames > 1:
+        name = source if isinstance(source, (str, Path)) else "a picture"
+        logger.warning("%s holds %d frames or pages: the first one is read", name, frames)
     return {"image": source}
 
 
@@ -144,7 +164,15 @@ def _draw_mistakes(scored: Scored, file: Path) -> bool:
         f"row {row}: {names[kept['labels'][row]]}\nas {each.label} ({each.score:.2f})"
         for row, each in zip(rows, predictions, strict=True)
     ]
-    return plots.plot_pictures([read_image(scored.split[int(row)]["image"]) for row in rows], titles, file)
+    return plots.plot_pictures([_read_shown(scored.split[int(row)]["image"]) for row in rows], titles, file)
+
+
+def _read_shown(source: Any) -> Any:
+    """Return a picture for a person to look at: where nothing says its range, by its own contrast."""
+    try:
+        return read_image(source)
+    except InputError:
+        return read_image(source, "file")
 
 
 TASK = Task(
@@ -155,6 +183,7 @@ TASK = Task(
     load_processor=load_image_processor,
     check_example=check_example,
     encode=encode,
+    describe_encoded=describe_encoded,
     collate=collate,
     augment=augment,
     mixing=mixing,
@@ -179,5 +208,17 @@ TASK = Task(
     auto_model="AutoModelForImageClassification",
     auto_processor="AutoImageProcessor",
     sample='"some.png"',
-    input_patterns=("*.png", "*.jpg", "*.jpeg", "*.webp", "*.bmp", "*.tif", "*.tiff", "*.gif"),
+    input_patterns=(
+        "*.png",
+        "*.jpg",
+        "*.jpeg",
+        "*.webp",
+        "*.bmp",
+        "*.tif",
+        "*.tiff",
+        "*.gif",
+        "*.avif",
+        "*.dcm",
+        "*.dicom",
+    ),
 )

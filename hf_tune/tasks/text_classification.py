@@ -45,7 +45,7 @@ class Preprocess(TextOptions):
     """The `preprocess:` block."""
 
 
-def check_example(example: Example) -> None:
+def check_example(example: Example, processor: Any) -> None:
     """Raise `InputError` where a text is missing or empty."""
     for role in ("text", "text_pair"):
         if role in example:
@@ -153,7 +153,7 @@ def baseline(train: Kept, kept: Kept, label_names: Sequence[str]) -> Mapping[str
     return score_majority(train, kept, label_names)
 
 
-def input_statistics(example: Example) -> Mapping[str, float]:
+def input_statistics(example: Example, processor: Any) -> Mapping[str, float]:
     """Return the numbers of characters and words."""
     text = " ".join(read_text(example[role], role) for role in ("text", "text_pair") if role in example)
     return {"characters": float(len(text)), "words": float(len(text.split()))}

@@ -117,3 +117,15 @@ def test_a_module_without_a_file_has_no_name(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "notebook_cell", ModuleType("notebook_cell"))
     with pytest.raises((OSError, TypeError)):
         name_content("rows", {"notebook_cell"}, Marked(), ())
+
+
+def test_what_reads_pictures_counts_however_it_is_imported() -> None:
+    """The task imports `read_image`, which imports what reads DICOM and scales 16 bits."""
+    import inspect
+
+    from hf_tune.data import dicom_pictures, images, intensity
+    from hf_tune.data.cache_names import _read_code
+
+    sources = _read_code({"hf_tune.tasks.image_classification"})
+    for module in (images, dicom_pictures, intensity):
+        assert inspect.getsource(module) in sources

@@ -202,7 +202,7 @@ class Plain:
     """A processor that does not say what it depends on."""
 
     def __init__(self, own: PictureProcessor) -> None:
-        self.encode = own.encode
+        self.encode, self.intensity = own.encode, own.intensity
 
 
 def test_labels_that_the_task_makes_itself_are_not_replaced() -> None:
@@ -239,3 +239,17 @@ def test_what_would_be_kept_is_told_with_nothing_written(
     assert unnamed is not None and (unnamed.file, unnamed.num_bytes) == (None, 16)
     squares = dataclasses.replace(NUMBERS, encode=lambda example, processor: {"text": "a", "labels": torch.tensor(0)})
     assert describe_decoded(numbers([5]), squares, None) is None
+
+
+def test_a_range_of_grey_values_gives_other_rows_under_another_name() -> None:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(np.linspace(0, 4095, 1024).astype(np.uint16).reshape(32, 32)).save(stream, "png")
+    rows = datasets.Dataset.from_dict({"image": [{"bytes": stream.getvalue(), "path": None}] * 2})
+    split = Split(name="train", rows=rows)
+    plain = processor(interpolation="nearest", crop_pct=1.0).plain
+    brightest = {}
+    for intensity in ("dtype", "file", [0, 8190]):
+        encoded = encode_split(split, TASK, PictureProcessor(plain, intensity))
+        assert isinstance(encoded, DecodedSplit)
+        brightest[encoded.fingerprint] = int(encoded[0]["pixel_values"].max())
+    assert list(brightest.values()) == [16, 255, 128]  # 4095 / 257 = 15.9; 127.5, to even

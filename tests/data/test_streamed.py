@@ -17,13 +17,13 @@ from hf_tune.data.streamed import EncodedStream, PassReader, StreamBroken, Strea
 from hf_tune.input_error import InputError
 
 
-def check(example: Any) -> None:
+def check(example: Any, processor: Any) -> None:
     if example["text"] == "bad":
         raise InputError("is bad", "mend it")
 
 
 def encode(example: Any, processor: Any) -> dict[str, Any]:
-    check(example)
+    check(example, processor)
     return {"text": example["text"], "labels": torch.tensor(example["label"])}
 
 

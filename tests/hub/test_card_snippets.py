@@ -60,3 +60,14 @@ def test_a_base_in_half_precision_computes_in_floats(results: dict[str, Any], fa
 def test_a_processor_of_ones_own_is_left_to_its_reader(results: dict[str, Any], facts: CardFacts) -> None:
     text = write_snippets(results | {"method": "lora"}, dataclasses.replace(facts, auto_processor="AutoProcessor"))
     assert "processor = AutoProcessor.from_pretrained(run)\n```" in text
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_model_that_scales_grey_values_says_what_plain_libraries_need(
+    method: str, results: dict[str, Any], facts: CardFacts
+) -> None:
+    wide = dataclasses.replace(facts, intensity=[0, 4095], sample='"some.png"')
+    assert '`hf_tune.data.images.read_image("some.png", [0, 4095])`' in write_snippets(
+        results | {"method": method}, wide
+    )
+    assert "intensity" not in write_snippets(results | {"method": method}, facts)

@@ -102,6 +102,20 @@ def test_the_fingerprint_changes_with_the_settings_and_with_nothing_else(kind: s
             timm_processor(chosen) if kind == "timm" else hub_processor(kind, chosen)
         ).fingerprint()
 
-    changes = [{}, {"image_size": 48}, {"crop_pct": 0.5}, {"interpolation": "nearest"}]
+    changes: list[dict[str, Any]] = [{}, {"image_size": 48}, {"crop_pct": 0.5}, {"interpolation": "nearest"}]
     assert len({fingerprint(**each) for each in changes}) == len(changes)
     assert fingerprint() == fingerprint()
+
+
+def test_the_fingerprint_changes_with_the_range_of_grey_values() -> None:
+    plain = hub_processor("ViTImageProcessor", PictureOptions())
+    ranges = [None, "file", "dtype", [0, 4095], [0, 4096]]
+    assert len({PictureProcessor(plain, each).fingerprint() for each in ranges}) == len(ranges)
+
+
+@pytest.mark.parametrize("values", [[], [1], [1, 2, 3], [5, 5], [9, 1], [0, float("inf")], [float("nan"), 1]])
+def test_what_is_no_range_of_grey_values_is_refused(values: list[float]) -> None:
+    with pytest.raises(InputError, match=r"is no range; give the values of black and of white") as caught:
+        PictureOptions(intensity=values)
+    assert caught.value.at == ("intensity",)
+    assert PictureOptions(intensity=[-1024, 3071]).intensity == [-1024, 3071]

@@ -174,3 +174,20 @@ def test_what_is_saved_loads_with_its_labels_and_processor(
         assert all(torch.equal(processor.encode(each), loaded.processor.encode(each)) for each in pictures)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert (config.get("label_names") or list(config["id2label"].values())) == NAMES
+
+
+@pytest.mark.parametrize("kind", ["resnet", "timm"])
+def test_a_range_of_grey_values_is_that_of_the_recipe_or_else_of_the_checkpoint(
+    kind: str, tiny_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_checkpoints[kind], tmp_path / kind))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "intensity": [0, 4095]}))
+    source = ModelSource(pretrained_model_name_or_path=str(folder))
+    for written, expected in ((None, [0, 4095]), ("file", "file"), ([5.0, 6.0], [5.0, 6.0])):
+        outline = outline_image_classifier(source, PictureOptions(intensity=written), ["a", "b"])
+        assert outline.processor.intensity == outline.model.config.intensity == expected
+    plain = outline_image_classifier(
+        ModelSource(pretrained_model_name_or_path=tiny_checkpoints[kind]), PictureOptions(), ["a", "b"]
+    )
+    assert plain.processor.intensity is None and not hasattr(plain.model.config, "intensity")

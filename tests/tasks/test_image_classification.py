@@ -1,16 +1,22 @@
 """The image classification task: one encoded example, one batch, the metric, two steps lower the loss."""
 
+import io
+from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import numpy as np
 import PIL.Image
 import pytest
 import torch
 
 from hf_tune.data.draws import Draws
+from hf_tune.data.encoded import encode_split
+from hf_tune.data.splits import Split
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint_config import ModelSource
-from hf_tune.task import SINGLE_LABEL
+from hf_tune.results import plots
+from hf_tune.task import SINGLE_LABEL, Scored
 from hf_tune.tasks.image_classification import TASK, Preprocess
 
 
@@ -78,15 +84,15 @@ def test_features_are_cut_before_the_head_also_under_an_adapter(tiny_checkpoints
         assert model.get_submodule(TASK.feature_cut(model, 3)).in_features == size
 
 
-def test_input_statistics_by_hand() -> None:
+def test_input_statistics_by_hand(loaded: SimpleNamespace) -> None:
     picture = PIL.Image.new("L", (6, 4), 51)
     expected = {"width": 6.0, "height": 4.0, "brightness": 51 / 255}
-    assert TASK.input_statistics({"image": picture}) == pytest.approx(expected)
+    assert TASK.input_statistics({"image": picture}, loaded.processor) == pytest.approx(expected)
 
 
-def test_a_picture_that_cannot_be_read_is_told() -> None:
+def test_a_picture_that_cannot_be_read_is_told(loaded: SimpleNamespace) -> None:
     with pytest.raises(InputError, match="not a readable picture"):
-        TASK.check_example(TASK.read_input("nowhere.png"))
+        TASK.check_example(TASK.read_input("nowhere.png"), loaded.processor)
 
 
 def test_details_count_rows_by_true_and_predicted_class() -> None:
@@ -94,3 +100,40 @@ def test_details_count_rows_by_true_and_predicted_class() -> None:
     assert TASK.details(kept, ["a", "b"])["confusion_matrix"] == [[1, 0], [1, 1]]
     section = TASK.card_section({"details": TASK.details(kept, ["a", "b|c"])})
     assert "| b\\|c | 1.000 | 0.500 | 0.667 | 2 |" in section
+
+
+def test_pictures_of_several_frames_are_told_before_training_and_when_they_are_predicted(
+    loaded: SimpleNamespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [PIL.Image.new("RGB", (40, 40), (200 * number, 0, 0)) for number in range(3)]
+    contents = []
+    for number in range(3):
+        frames[0].save(tmp_path / f"{number}.gif", save_all=True, append_images=frames[1 : 1 + number])
+        contents.append((tmp_path / f"{number}.gif").read_bytes())
+    rows = datasets.Dataset.from_dict({"image": contents, "other": [1, 2, 3]})
+    encoded = encode_split(Split(name="train", rows=rows), TASK, loaded.processor)
+    told = "2 of 3 pictures of the train split hold several frames or pages, the first of them in row 1 of split "
+    assert TASK.describe_encoded(encoded, None) == [f"{told}'train': of each the first frame is read."]
+    assert TASK.describe_encoded(encode_split(Split(name="a", rows=rows.select([0])), TASK, loaded.processor), 0) == []
+    assert TASK.read_input(tmp_path / "0.gif") == {"image": tmp_path / "0.gif"} and not caplog.records
+    TASK.read_input(tmp_path / "2.gif")
+    TASK.read_input(contents[1])
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].endswith("2.gif holds 3 frames or pages: the first one is read")
+    assert said[1] == "a picture holds 2 frames or pages: the first one is read"
+
+
+def test_mistakes_are_drawn_of_pictures_of_any_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[np.ndarray] = []
+    monkeypatch.setattr(plots, "plot_pictures", lambda pictures, titles, file: drawn.extend(map(np.asarray, pictures)))
+    stream = io.BytesIO()
+    PIL.Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(stream, "png")
+    split = [{"image": stream.getvalue()}, {"image": PIL.Image.new("L", (8, 8), 7)}]
+    kept = {
+        "top_labels": np.asarray([[0, 1], [1, 0]]),
+        "top_log_probabilities": np.log([[0.9, 0.1], [0.8, 0.2]]),
+        "labels": np.asarray([1, 0]),
+    }
+    scored = Scored(split=split, kept=kept, label_names=["a", "b"], history=[])
+    TASK.plots(scored, tmp_path)
+    assert sorted(each[0, :3, 0].tolist() for each in drawn) == [[0, 128, 255], [7, 7, 7]]

@@ -297,8 +297,8 @@ def test_augmentation_changes_nothing() -> None:
 
 
 def test_input_statistics_by_hand() -> None:
-    assert TASK.input_statistics({"text": "two words"}) == {"characters": 9.0, "words": 2.0}
-    assert TASK.input_statistics({"text": ["a", "bc"], "text_pair": "d"}) == {"characters": 6.0, "words": 3.0}
+    assert TASK.input_statistics({"text": "two words"}, None) == {"characters": 9.0, "words": 2.0}
+    assert TASK.input_statistics({"text": ["a", "bc"], "text_pair": "d"}, None) == {"characters": 6.0, "words": 3.0}
 
 
 def test_details_of_each_kind_and_the_card_of_them() -> None:

@@ -25,7 +25,7 @@ def encode(example: Any, processor: Any) -> dict[str, torch.Tensor]:
     return {"number": torch.tensor(example["number"])}
 
 
-TASK: Any = SimpleNamespace(check_example=lambda example: None, encode=encode)
+TASK: Any = SimpleNamespace(check_example=lambda example, processor: None, encode=encode)
 
 
 def stream(num_rows: int = 30, files: int = 4) -> EncodedStream:
