@@ -31,6 +31,7 @@ from hf_tune.training.feature_plan import plan_features
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
+from hf_tune.training.row_loss import RowLoss, build_row_loss, check_own_loss, describe_row_loss
 from hf_tune.training.run_folder import (
     FolderMode,
     check_content,
@@ -44,6 +45,7 @@ from hf_tune.training.sharding import is_sharded
 from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
 from hf_tune.training.trainer import FineTuneTrainer
 from hf_tune.training.training_data import TrainingData, count_rows
+from hf_tune.training.weight_average import check_average
 
 
 logger = logging.getLogger(__name__)
@@ -85,6 +87,9 @@ def build_trainer(
     for note in notes:
         logger.warning(note)
     _check_metric(recipe, task, splits)
+    with recipe.blame("objective"):
+        row_loss = find_row_loss(recipe, splits)
+    notes += describe_row_loss(recipe.objective, row_loss, splits.label_names)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -107,6 +112,7 @@ def build_trainer(
         label_names=splits.label_names,
         new_layers=loaded.new_layers,
         objective=recipe.objective,
+        row_loss=row_loss,
         problem_type=splits.problem_type,
         speed=recipe.speed,
         notes=(*splits.notes, *notes),
@@ -123,9 +129,12 @@ def build_trainer(
             with contextlib.suppress(OSError):
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
+        check_average(trainer)
     check_push(recipe, splits.label_names, is_sharded(trainer))
     with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
         _check_forward(trainer)
+    with recipe.blame("objective"):
+        check_own_loss(trainer.data, trainer.data_collator)
     with recipe.blame("speed"):
         trainer.feature_plan = plan_features(trainer)
     return trainer
@@ -182,7 +191,15 @@ def _find_seed(recipe: Recipe) -> int:
 
 def _estimate_disk(recipe: Recipe, model: Any) -> int:
     limit = recipe.training.get("save_total_limit") or 1
-    return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
+    trainable, total = count_parameters(model)
+    kept = trainable if recipe.objective.ema_decay else 0  # a checkpoint holds the averages and the weights themselves
+    return estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit, kept)
+
+
+def find_row_loss(recipe: Recipe, splits: Splits) -> RowLoss | None:
+    """Return the loss of training rows that the objective asks for; None where it is the task's own."""
+    labels = None if count_rows(splits.train) is None else splits.train.get_labels().get("labels")
+    return build_row_loss(recipe.objective, splits.problem_type, splits.label_names, labels)
 
 
 def check_network(training: Mapping[str, Any], model: Any) -> None:
