@@ -89,7 +89,6 @@ def build_trainer(
     _check_metric(recipe, task, splits)
     with recipe.blame("objective"):
         row_loss = find_row_loss(recipe, splits)
-    notes += describe_row_loss(recipe.objective, row_loss, splits.label_names)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -102,6 +101,7 @@ def build_trainer(
             model = synchronise_batch_norms(model, arguments.device.type)
     if recipe.speed.channels_last:
         model = model.to(memory_format=torch.channels_last)
+    notes += describe_row_loss(recipe.objective, row_loss, splits.label_names)
     notes += _describe_statistics(recipe, model, arguments)
     data = TrainingData(
         train=encoded["train"],
@@ -129,14 +129,8 @@ def build_trainer(
             with contextlib.suppress(OSError):
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
-        check_average(trainer)
     check_push(recipe, splits.label_names, is_sharded(trainer))
-    with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
-        _check_forward(trainer)
-    with recipe.blame("objective"):
-        check_own_loss(trainer.data, trainer.data_collator)
-    with recipe.blame("speed"):
-        trainer.feature_plan = plan_features(trainer)
+    _try_out(recipe, trainer)
     return trainer
 
 
@@ -219,6 +213,18 @@ def check_network(training: Mapping[str, Any], model: Any) -> None:
     if training.get("activation_checkpointing_kwargs") and model.config.model_type == "timm_wrapper":
         at = ("activation_checkpointing_kwargs",)
         raise InputError("timm's networks take no options of activation checkpointing", "leave it out", at=at)
+
+
+def _try_out(recipe: Recipe, trainer: FineTuneTrainer) -> None:
+    """Raise where the first step would fail, and find out what of the network need be computed once."""
+    with recipe.blame("objective"):
+        check_average(trainer)
+    with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
+        _check_forward(trainer)
+    with recipe.blame("objective"):
+        check_own_loss(trainer.data, trainer.data_collator)
+    with recipe.blame("speed"):
+        trainer.feature_plan = plan_features(trainer)
 
 
 def _check_forward(trainer: FineTuneTrainer) -> None:

@@ -15,8 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 LAYERS = (
-    "input_error|library_noise|array_files|collector|markdown_text|own_function",
-    "task|process_end",
+    "input_error|library_noise|array_files|collector|markdown_text",
+    "task|process_end|own_function",
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",

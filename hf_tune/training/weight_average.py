@@ -91,7 +91,7 @@ def check_average(trainer: Any) -> None:
     """Raise where the weights are cut over processes: no process has a whole one to average."""
     if trainer.average is not None and is_sharded(trainer):
         hint = "leave it out, or train under DDP"
-        raise InputError("FSDP and DeepSpeed cut the weights", hint, at=("objective", "ema_decay"))
+        raise InputError("FSDP and DeepSpeed cut the weights", hint, at=("ema_decay",))
 
 
 @contextlib.contextmanager

@@ -182,5 +182,5 @@ def test_cut_weights_have_no_average(monkeypatch: pytest.MonkeyPatch) -> None:
         InputError, match="FSDP and DeepSpeed cut the weights; leave it out, or train under DDP"
     ) as caught:
         check_average(trainer)
-    assert caught.value.at == ("objective", "ema_decay")
+    assert caught.value.at == ("ema_decay",)
     check_average(SimpleNamespace(average=None))
