@@ -101,7 +101,6 @@ def build_trainer(
             model = synchronise_batch_norms(model, arguments.device.type)
     if recipe.speed.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    notes += describe_row_loss(recipe.objective, row_loss, splits.label_names)
     notes += _describe_statistics(recipe, model, arguments)
     data = TrainingData(
         train=encoded["train"],
@@ -115,7 +114,7 @@ def build_trainer(
         row_loss=row_loss,
         problem_type=splits.problem_type,
         speed=recipe.speed,
-        notes=(*splits.notes, *notes),
+        notes=(*splits.notes, *notes, *describe_row_loss(recipe.objective, row_loss, splits.label_names)),
     )
     stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
     pushes = build_background_push(recipe, model, loaded)
