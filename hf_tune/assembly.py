@@ -32,6 +32,7 @@ from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
 from hf_tune.training.partners import PartneredRows
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
+from hf_tune.training.row_loss import RowLoss, build_row_loss, check_own_loss, describe_row_loss
 from hf_tune.training.run_folder import (
     FolderMode,
     check_content,
@@ -45,6 +46,7 @@ from hf_tune.training.sharding import is_sharded
 from hf_tune.training.step_plan import check_evaluation, check_unfinished, plan_steps
 from hf_tune.training.trainer import FineTuneTrainer
 from hf_tune.training.training_data import TrainingData, count_rows
+from hf_tune.training.weight_average import check_average
 
 
 logger = logging.getLogger(__name__)
@@ -86,6 +88,8 @@ def build_trainer(
     for note in notes:
         logger.warning(note)
     _check_metric(recipe, task, splits)
+    with recipe.blame("objective"):
+        row_loss = find_row_loss(recipe, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -108,9 +112,10 @@ def build_trainer(
         label_names=splits.label_names,
         new_layers=loaded.new_layers,
         objective=recipe.objective,
+        row_loss=row_loss,
         problem_type=splits.problem_type,
         speed=recipe.speed,
-        notes=(*splits.notes, *notes),
+        notes=(*splits.notes, *notes, *describe_row_loss(recipe.objective, row_loss, splits.label_names)),
     )
     stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
     pushes = build_background_push(recipe, model, loaded)
@@ -125,10 +130,7 @@ def build_trainer(
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)
     check_push(recipe, splits.label_names, is_sharded(trainer))
-    with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
-        _check_forward(trainer)
-    with recipe.blame("speed"):
-        trainer.feature_plan = plan_features(trainer)
+    _try_out(recipe, trainer)
     return trainer
 
 
@@ -189,7 +191,15 @@ def _find_seed(recipe: Recipe) -> int:
 
 def _estimate_disk(recipe: Recipe, model: Any) -> int:
     limit = recipe.training.get("save_total_limit") or 1
-    return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
+    trainable, total = count_parameters(model)
+    kept = trainable if recipe.objective.ema_decay else 0  # a checkpoint holds the averages and the weights themselves
+    return estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit, kept)
+
+
+def find_row_loss(recipe: Recipe, splits: Splits) -> RowLoss | None:
+    """Return the loss of training rows that the objective asks for; None where it is the task's own."""
+    labels = None if count_rows(splits.train) is None else splits.train.get_labels().get("labels")
+    return build_row_loss(recipe.objective, splits.problem_type, splits.label_names, labels)
 
 
 def check_network(training: Mapping[str, Any], model: Any) -> None:
@@ -209,6 +219,18 @@ def check_network(training: Mapping[str, Any], model: Any) -> None:
     if training.get("activation_checkpointing_kwargs") and model.config.model_type == "timm_wrapper":
         at = ("activation_checkpointing_kwargs",)
         raise InputError("timm's networks take no options of activation checkpointing", "leave it out", at=at)
+
+
+def _try_out(recipe: Recipe, trainer: FineTuneTrainer) -> None:
+    """Raise where the first step would fail, and find out what of the network need be computed once."""
+    with recipe.blame("objective"):
+        check_average(trainer)
+    with recipe.blame("model" if recipe.peft in ("full", "probe") else "peft"):
+        _check_forward(trainer)
+    with recipe.blame("objective"):
+        check_own_loss(trainer.data, trainer.data_collator)
+    with recipe.blame("speed"):
+        trainer.feature_plan = plan_features(trainer)
 
 
 def _check_forward(trainer: FineTuneTrainer) -> None:

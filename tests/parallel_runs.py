@@ -25,9 +25,12 @@ from hf_tune.data.draws import Draws
 from hf_tune.input_error import InputError, RunStopped
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.run import finetune
+from hf_tune.task import SINGLE_LABEL
 from hf_tune.tasks.image_classification import TASK
 from hf_tune.training.arguments import build_arguments
+from hf_tune.training.objective import Focal, Objective
 from hf_tune.training.processes import all_or_none
+from hf_tune.training.row_loss import build_row_loss
 from hf_tune.training.trainer import FineTuneTrainer
 from hf_tune.training.training_data import TrainingData
 
@@ -35,6 +38,7 @@ from hf_tune.training.training_data import TrainingData
 ROOT = Path(__file__).parents[1]
 ROWS = (7, 8, 9, 37)
 WORLDS = (1, 2, 3)
+PLAIN = Objective()
 TOTAL = 6
 """Rows of a step on all processes: the last step of 7 and of 37 rows has one row, and other processes have none."""
 
@@ -81,11 +85,16 @@ class Gradients(TrainerCallback):
         self.steps.append(torch.cat([value.grad.flatten() for value in model.parameters()]))
 
 
-def train(rows: int, norm: str, folder: Path, world: int, parts: int = 1) -> dict[str, Any]:
+def train(
+    rows: int, norm: str, folder: Path, world: int, parts: int = 1, objective: Objective = PLAIN
+) -> dict[str, Any]:
     """Train for two epochs, evaluate, and return what has to agree."""
+    labels = Rows(rows).labels.numpy()
     data = TrainingData(
         train=Rows(rows),
         validation=Rows(rows),
+        objective=objective,
+        row_loss=build_row_loss(objective, SINGLE_LABEL, ("a", "b", "c"), labels),
         preprocess=SimpleNamespace(augment=[]),
         make_draws=Draws,
         label_names=("a", "b", "c"),
@@ -125,12 +134,19 @@ def train(rows: int, norm: str, folder: Path, world: int, parts: int = 1) -> dic
 def train_all(folder: Path, world: int) -> Any:
     """Train without BatchNorm on every number of rows."""
     found = {rows: train(rows, "layer", folder / "layer", world) for rows in ROWS}
-    return {**found, "parts": train(37, "layer", folder / "parts", world, parts=2)}
+    weighted = Objective(class_weights={"a": 9.0}, focal=Focal())
+    found_weighted = train(37, "layer", folder / "weighted", world, parts=2, objective=weighted)
+    return {**found, "parts": train(37, "layer", folder / "parts", world, parts=2), "weighted": found_weighted}
 
 
 def train_batch_norm(folder: Path, world: int) -> Any:
     """Train with BatchNorm, whose statistics are those of each process's rows."""
     return train(37, "batch", folder / "batch", world)
+
+
+def train_averaged(folder: Path, world: int) -> Any:
+    """Train with BatchNorm and keep averages of the weights, which are evaluated."""
+    return train(37, "batch", folder / "averaged", world, objective=Objective(ema_decay=0.5))
 
 
 def run_recipe(folder: Path, world: int) -> Any:
@@ -241,6 +257,7 @@ CELLS: dict[str, Callable[[Path, int], Any]] = {
     for each in (
         train_all,
         train_batch_norm,
+        train_averaged,
         run_recipe,
         run_probe,
         stop_and_resume,

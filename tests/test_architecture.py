@@ -16,7 +16,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 LAYERS = (
     "input_error|library_noise|array_files|collector|markdown_text",
-    "task|process_end",
+    "task|process_end|own_function",
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
@@ -25,7 +25,7 @@ LAYERS = (
     "proof",
     "hub_folder",
     "publication",
-    "finished_run|assembly|speed_report|picture_report",
+    "finished_run|assembly|speed_report|choices_report|picture_report",
     "run",
     "commands",
 )

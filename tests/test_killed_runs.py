@@ -58,6 +58,15 @@ def test_more_kills_of_a_picture_network(write_recipe: Callable[..., Path]) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(36000)
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_averages_of_the_weights(method: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict) -> None:
+    averages = ("peft: full\n", f"peft: {method}\n\nobjective:\n  ema_decay: 0.8\n")
+    recipe = write_recipe(tiny_checkpoints["timm"], replace=(STEPS, STOPPING, AUGMENT, averages))
+    kill_and_resume(recipe, KILLS, seed=4)
+
+
+@pytest.mark.slow
 def test_a_network_whose_weights_have_other_names_on_the_disk(
     tiny_checkpoints: dict[str, str], write_recipe: Callable[..., Path]
 ) -> None:

@@ -88,7 +88,8 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
-    from hf_tune.assembly import check_network
+    from hf_tune.assembly import check_network, find_row_loss
+    from hf_tune.choices_report import describe_choices
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.picture_report import check_shown, draw_sheet
@@ -96,6 +97,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
+    from hf_tune.training.row_loss import describe_row_loss
     from hf_tune.training.step_memory import can_checkpoint
     from hf_tune.training.training_data import count_rows
 
@@ -114,6 +116,8 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
         model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
     with recipe.blame("training"):
         check_network(recipe.training, outline.model)
+    with recipe.blame("objective"):
+        row_loss = find_row_loss(recipe, splits)
     kind = splits.problem_type.replace("_", " ")
     console.print(f"[bold]task[/] {recipe.task}, {kind}   [bold]method[/] {name_method(recipe.peft)}")
     console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
@@ -125,19 +129,12 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     with recipe.blame("data"):
         workload = _measure_workload(recipe, task, outline, model, splits)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
-    for line in describe_speed(recipe, task, outline, model, splits):
+    notes = describe_row_loss(recipe.objective, row_loss, splits.label_names)
+    for line in (*describe_speed(recipe, task, outline, model, splits), *describe_choices(recipe, notes)):
         name, _, fact = line.partition(": ")
         console.print(f"[bold]{name}[/] {fact}")
-    console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
-    rates = {name: value for name, value in dataclasses.asdict(recipe.objective).items() if value is not None}
-    if rates:
-        console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in rates.items()))
-    if recipe.preprocess is not None:
-        console.print(f"[bold]preprocess[/] {recipe.preprocess}")
     if sheet is not None:
         console.print(f"[bold]shown[/] {draw_sheet(recipe, task, outline, splits, sheet)}")
-    if recipe.hub is not None:
-        console.print(f"[bold]hub[/] {recipe.hub.describe()}")
     if devices is None:
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)
@@ -220,7 +217,9 @@ def _measure_workload(
     row = build_longest_row(task, outline.processor, splits.train)
     num_rows = recipe.training.get("per_device_train_batch_size", 8)
     step = count_step_memory(model, row, num_rows, compute_loss, recipe.training)
-    return measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
+    workload = measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
+    averages = workload.gradients if recipe.objective.ema_decay else 0  # as many bytes as the weights that train
+    return dataclasses.replace(workload, states=workload.states + averages)
 
 
 def _tell_steps(training: Mapping[str, Any], num_rows: int | None, processes: int, on: str) -> str:
@@ -242,8 +241,9 @@ def _report_cost(console: Any, recipe: "Recipe", model: Any, num_rows: int | Non
 
     trainable, total = count_parameters(model)
     rest = "" if workload.step.activations else " without its activations"
+    averaged = trainable if recipe.objective.ema_decay else 0
     disk = estimate_disk_bytes(
-        trainable, total, recipe.peft in ("full", "probe"), recipe.training.get("save_total_limit") or 1
+        trainable, total, recipe.peft in ("full", "probe"), recipe.training.get("save_total_limit") or 1, averaged
     )
     console.print(f"[bold]parameters[/] {trainable:,} trained of {total:,} ({trainable / total:.2%})")
     console.print(f"[bold]steps[/] {_tell_steps(recipe.training, num_rows, 1, 'an epoch on one process')}")

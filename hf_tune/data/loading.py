@@ -1,7 +1,5 @@
 """Load a data set: by `datasets.load_dataset`, or by a function of the user's own."""
 
-import importlib
-import importlib.util
 import inspect
 import os
 from collections.abc import Mapping, Set
@@ -12,6 +10,7 @@ import datasets
 
 from hf_tune.data.picture_folders import ARCHIVES, load_folder
 from hf_tune.input_error import InputError
+from hf_tune.own_function import find_function
 
 
 def load_raw(load: Mapping[str, Any]) -> Mapping[str, datasets.Dataset | datasets.IterableDataset]:
@@ -99,20 +98,7 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
 
 def _call_loader(path: str, arguments: Mapping[str, Any]) -> Any:
     """Call the user's own loader, `package.module:function`."""
-    module_name, _, function_name = path.partition(":")
-    try:
-        found = importlib.util.find_spec(module_name)
-    except (ModuleNotFoundError, ValueError):
-        found = None
-    at = ("load", "path")
-    if found is None:
-        hint = "it is looked for beside the recipe and among the installed packages"
-        raise InputError(f"no module {module_name!r}", hint, at=at)
-    module = importlib.import_module(module_name)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = ", ".join(sorted(name for name, value in vars(module).items() if inspect.isfunction(value)))
-        raise InputError(f"module {module_name!r} has no function {function_name!r}", f"known: {names}", at=at)
+    function = find_function(path, ("load", "path"))
     parameters = inspect.signature(function).parameters
     arguments = {name: value for name, value in arguments.items() if name != "streaming" or name in parameters}
     try:

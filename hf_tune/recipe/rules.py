@@ -12,6 +12,7 @@ from hf_tune.recipe.hub_rules import HUB_RULES
 from hf_tune.recipe.leaves import list_leaves
 from hf_tune.recipe.library_arguments import find_missing_trackers
 from hf_tune.recipe.mixing_rules import MIXING_RULES
+from hf_tune.recipe.objective_rules import OBJECTIVE_RULES
 from hf_tune.recipe.source import KeyPath
 from hf_tune.recipe.stream_rules import STREAM_RULES, get_defaults
 from hf_tune.task import Task
@@ -25,7 +26,7 @@ Values: TypeAlias = Mapping[str, Any]
 
 def find_broken_rules(values: Values, task: Task) -> Broken:
     """Yield every rule that the values break."""
-    for rule in (*RULES, *STREAM_RULES, *MIXING_RULES, *HUB_RULES):
+    for rule in (*RULES, *OBJECTIVE_RULES, *STREAM_RULES, *MIXING_RULES, *HUB_RULES):
         yield from rule(values, task)
 
 
@@ -255,15 +256,6 @@ def rows_are_grouped_by_length_where_lengths_differ(values: Values, task: Task) 
         yield ("training", "train_sampling_strategy"), "rows of this task all have one size", "leave it out"
 
 
-def rates_of_layers_need_such_layers(values: Values, task: Task) -> Broken:
-    """Yield a rate of layers that the method does not train."""
-    objective, peft = values.get("objective") or {}, values.get("peft")
-    if objective.get("layer_decay") is not None and peft not in ("full", None):
-        yield ("objective", "layer_decay"), "only `peft: full` trains the layers of the base", "leave it out"
-    if objective.get("loraplus_lr_ratio") is not None and _peft_type(values) != "LORA":
-        yield ("objective", "loraplus_lr_ratio"), "only LoRA has A and B factors", "leave it out"
-
-
 def _peft_type(values: Values) -> str | None:
     """Return the PEFT type of a word or a block; None where PEFT is not used, or the word is unknown."""
     peft = values.get("peft")
@@ -295,5 +287,4 @@ RULES = (
     a_backend_compiles,
     a_projected_prefix_has_no_best_checkpoint,
     rows_are_grouped_by_length_where_lengths_differ,
-    rates_of_layers_need_such_layers,
 )

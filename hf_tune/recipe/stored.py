@@ -31,6 +31,7 @@ def save_recipe(recipe: Recipe, folder: Path, loaded: LoadedModel | None = None)
     loader, colon, _ = str(recipe.data.load["path"]).partition(":")
     own_modules = [loader] if colon and "/" not in loader else []
     own_modules += [recipe.task] if "." in recipe.task else []
+    own_modules += [recipe.objective.loss.partition(":")[0]] if recipe.objective.loss else []
     for name in own_modules:
         _copy_module(name, recipe.folder.resolve(), folder)
     return text

@@ -37,6 +37,8 @@ def write_checkpoint(trainer: Any, write: Callable[[], None]) -> None:
     trainer.state.best_model_checkpoint = name_best(folder, trainer.state)
     wait_for_all(trainer.cpu_group)
     if is_first:
+        if trainer.average is not None:
+            trainer.average.save(unfinished)
         trainer.state.save_to_json(str(unfinished / "trainer_state.json"))
         share = share_rows(trainer.args)
         close_checkpoint(unfinished, {"processes": share.processes, "rows_per_step": share.rows_per_step})

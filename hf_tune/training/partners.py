@@ -5,14 +5,17 @@ is where it is a row itself, so that one batch needs no other.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from hf_tune.task import Batch, Example, Task
-from hf_tune.training.training_data import TrainingData
+
+
+if TYPE_CHECKING:
+    from hf_tune.training.training_data import TrainingData
 
 
 PREFIX = "partner_"
@@ -53,7 +56,7 @@ class PartneredRows(Dataset):
         return examples if isinstance(examples, dict) else self.task.collate(examples, self.processor)
 
 
-def change_rows(task: Task, data: TrainingData, batch: Batch, seed: int, epoch: int) -> Batch:
+def change_rows(task: Task, data: "TrainingData", batch: Batch, seed: int, epoch: int) -> Batch:
     """Return a training batch augmented and, where its rows have partners, mixed with these, augmented too."""
     partners = {name.removeprefix(PREFIX): value for name, value in batch.items() if name.startswith(PREFIX)}
     own = {name: value for name, value in batch.items() if not name.startswith(PREFIX)}

@@ -9,6 +9,7 @@ from transformers.trainer_utils import TrainOutput
 
 from hf_tune.training.checkpoints import name_best
 from hf_tune.training.progress import read_train_cost
+from hf_tune.training.weight_average import settle_average
 
 
 def load_weights(model: Any, folder: Path) -> bool:
@@ -41,4 +42,5 @@ def restore_end(trainer: Any, checkpoint: str) -> TrainOutput:
     if trainer.args.load_best_model_at_end and best is not None:
         trainer.state.best_model_checkpoint = best
         trainer._load_best_model()
+    settle_average(trainer)
     return TrainOutput(trainer.state.global_step, float("nan"), read_train_cost(folder / "log.jsonl"))

@@ -91,13 +91,14 @@ def say_disk(folder: Path, bytes_at_most: int) -> None:
     print(f"{folder} will hold at most about {bytes_at_most / 2**20:,.0f} MiB", file=sys.stderr, flush=True)
 
 
-def estimate_disk_bytes(trainable: int, total: int, full: bool, save_total_limit: int) -> int:
+def estimate_disk_bytes(trainable: int, total: int, full: bool, save_total_limit: int, averaged: int = 0) -> int:
     """Return the bytes of checkpoints (weights and two optimiser states of what trains) and of the final model.
 
+    `averaged` weights stand in a checkpoint twice.
     While a checkpoint is written the one that it will replace is still there, and the best one is kept beside.
     """
     weights = 4 * (total if full else trainable)
-    return (save_total_limit + 2) * (weights + 8 * trainable) + weights
+    return (save_total_limit + 2) * (weights + 8 * trainable + 4 * averaged) + weights
 
 
 def _nearest(folder: Path) -> Path:

@@ -2,8 +2,18 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+
+
+def seed_micro_step(trainer: Any) -> None:
+    """Make what is drawn (dropout, noise) depend on (seed, step, micro-step, process) and on nothing before."""
+    step, number = trainer.micro_step
+    number = number + 1 if step == trainer.state.global_step else 0
+    trainer.micro_step = (trainer.state.global_step, number)
+    arguments = trainer.args
+    seed_generators([arguments.seed, *trainer.micro_step, arguments.process_index], arguments.device)
 
 
 def seed_generators(place: Sequence[int], device: torch.device) -> None:

@@ -1,5 +1,6 @@
 """The one Trainer subclass: the task's own loss, per-row evaluation, keyed randomness, checkpoints that are whole."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,18 +23,20 @@ from hf_tune.training.feature_plan import FeaturePlan
 from hf_tune.training.gradient_check import GradientCheck
 from hf_tune.training.interruption import Interruption
 from hf_tune.training.kept_rows import KeptRows, put_in_order
-from hf_tune.training.objective import Objective, group_parameters
-from hf_tune.training.partners import change_rows, compute_losses
+from hf_tune.training.objective import build_optimizer, find_decaying
+from hf_tune.training.partners import change_rows
 from hf_tune.training.processes import add_up, average_statistics, build_cpu_group, gather_parts, settle_buckets
 from hf_tune.training.progress import JsonLog, Progress
 from hf_tune.training.restoring import load_weights, restore_end
-from hf_tune.training.seeding import seed_generators
+from hf_tune.training.row_loss import lose_rows
+from hf_tune.training.seeding import seed_micro_step
 from hf_tune.training.sharding import choose_blocks, is_sharded
 from hf_tune.training.step_overhead import lighten_steps, release_network, settle_network
 from hf_tune.training.step_plan import has_all_steps, plan_steps
 from hf_tune.training.stream_sampler import build_training_sampler
 from hf_tune.training.train_scores import LossWatch, TrainScores, count_broken
 from hf_tune.training.training_data import TrainingData, count_rows
+from hf_tune.training.weight_average import build_average, reading_weights, settle_average
 
 
 logger = logging.getLogger(__name__)
@@ -82,6 +85,7 @@ class FineTuneTrainer(Trainer):
         self.cpu_group = build_cpu_group()
         choose_blocks(self)
         lighten_steps(self)
+        self.average = build_average(self)
 
     def train(self, resume_from_checkpoint: str | None = None, **kwargs: Any) -> Any:
         """Train as `transformers.Trainer` does, and remember what it started from.
@@ -99,6 +103,7 @@ class FineTuneTrainer(Trainer):
             with self.interruption, kept_features(self, self.feature_plan):
                 trained = super().train(resume_from_checkpoint, **kwargs)
         release_network(self)
+        settle_average(self)
         average_statistics(self.model)
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint is None:
             self._note(
@@ -138,7 +143,7 @@ class FineTuneTrainer(Trainer):
 
         Raises `RunStopped` for a loss that is not finite.
         """
-        self._seed_micro_step()
+        seed_micro_step(self)
         loss = super().training_step(model, inputs, num_items_in_batch)
         self.loss_watch.note(loss, self.state.global_step + 1)
         if loss.device.type == "cpu":  # elsewhere reading it would wait for the device
@@ -161,8 +166,9 @@ class FineTuneTrainer(Trainer):
         has_features = "features" in inputs
         batch = inputs if has_features else change_rows(self.task, self.data, inputs, self.args.seed, epoch)
         outputs = model(**self._build_inputs(batch))
-        losses = compute_losses(self.task.loss, outputs, batch, self.args.label_smoothing_factor)
-        scores = {**self.task.row_scores(outputs, batch), "mean_loss": losses}
+        smoothing = self.args.label_smoothing_factor
+        losses, plain = lose_rows(self.task.loss, self.data.row_loss, outputs, batch, smoothing)
+        scores = {**self.task.row_scores(outputs, batch), "mean_loss": plain}
         if is_filler:
             losses, scores = losses * 0, {name: values * 0 for name, values in scores.items()}
         num_rows = 0 if is_filler else len(losses)
@@ -192,14 +198,13 @@ class FineTuneTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the optimiser; where the objective gives rates of their own, one group of parameters for each."""
-        if getattr(self, "optimizer", None) is None and self.data.objective != Objective():
-            opt_model = self.model if model is None else model
-            decaying = set(self.get_decay_parameter_names(opt_model))
-            named = opt_model.named_parameters()
-            groups = group_parameters(named, decaying, self.data.new_layers, self.data.objective, self.args)
-            optimizer_class, kwargs = self.get_optimizer_cls_and_kwargs(self.args, opt_model)
-            self.optimizer = optimizer_class(groups, **kwargs)
+        if getattr(self, "optimizer", None) is None and self.data.objective.has_rates:
+            self.optimizer = build_optimizer(self, self.model if model is None else model)
         return super().create_optimizer(model)
+
+    def get_decay_parameter_names(self, model: Any) -> list[str]:
+        """Return the parameters that decay: no norms, no biases, unless the objective says so."""
+        return find_decaying(super().get_decay_parameter_names(model), model, self.data.objective)
 
     def get_train_dataloader(self) -> EpochLoader:
         """Return this process's part of the training rows; accelerate would repeat rows to even out the parts."""
@@ -218,6 +223,8 @@ class FineTuneTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if is_sharded(self) or not load_weights(self.model, Path(resume_from_checkpoint)):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average is not None:
+            self.average.resume(Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
         if is_sharded(self) or not load_weights(self.model, Path(str(self.state.best_model_checkpoint))):
@@ -228,12 +235,11 @@ class FineTuneTrainer(Trainer):
         reads_weights = self.control.should_evaluate or saves or self.must_stop
         if self.control.should_log or reads_weights:
             self._check_loss(self.loss_watch.read())
-        if reads_weights:
-            average_statistics(self.model)
-        super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, *args, **kwargs)
-        if self.must_stop:
-            if not saves:
+        with reading_weights(self) if reads_weights else contextlib.nullcontext():
+            super()._maybe_log_save_evaluate(tr_loss, grad_norm, model, *args, **kwargs)
+            if self.must_stop and not saves:
                 self._save_checkpoint(model, None)
+        if self.must_stop:
             if not self.is_world_process_zero():
                 raise RunStopped("")  # the first process says it for all
             step = self.state.global_step
@@ -263,13 +269,6 @@ class FineTuneTrainer(Trainer):
         settle_buckets(self, model)
         settle_network(self, model)
         return model, loader
-
-    def _seed_micro_step(self) -> None:
-        """Make what is drawn (dropout, noise) depend on (seed, step, micro-step, process) and on nothing before."""
-        step, number = self.micro_step
-        number = number + 1 if step == self.state.global_step else 0
-        self.micro_step = (self.state.global_step, number)
-        seed_generators([self.args.seed, *self.micro_step, self.args.process_index], self.args.device)
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> int:
         """Return the rows of a step on all processes; on the way they agree whether a signal has asked to stop."""

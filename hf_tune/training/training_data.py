@@ -8,6 +8,7 @@ import numpy as np
 
 from hf_tune.task import SINGLE_LABEL, Batch
 from hf_tune.training.objective import Objective
+from hf_tune.training.row_loss import RowLoss
 from hf_tune.training.speed import Speed
 
 
@@ -29,6 +30,8 @@ class TrainingData:
     problem_type: str = SINGLE_LABEL
     new_layers: frozenset[str] = frozenset()
     objective: Objective = field(default_factory=Objective)
+    row_loss: RowLoss | None = None
+    """The loss of each training row; None: the task's own."""
     speed: Speed = field(default_factory=Speed)
     notes: Sequence[str] = ()
     """What a reader of the results has to know about the rows."""

@@ -95,8 +95,6 @@ BROKEN = [
         "training.train_sampling_strategy",
         "all have one size",
     ),
-    ({"peft": "lora", "objective": {"layer_decay": 0.9}}, "objective.layer_decay", "only `peft: full`"),
-    ({"peft": "full", "objective": {"loraplus_lr_ratio": 16}}, "objective.loraplus_lr_ratio", "only LoRA"),
     (
         {"training": {CHECKPOINTING_OPTIONS: {"every_n_layers": 2}}},
         f"training.{CHECKPOINTING_OPTIONS}",

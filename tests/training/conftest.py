@@ -55,6 +55,7 @@ def build_tiny(tmp_path: Path) -> Callable[..., Any]:
     from hf_tune.data.draws import Draws
     from hf_tune.tasks.image_classification import TASK
     from hf_tune.training.arguments import build_arguments
+    from hf_tune.training.objective import Objective
     from hf_tune.training.trainer import FineTuneTrainer
     from hf_tune.training.training_data import TrainingData
 
@@ -63,6 +64,7 @@ def build_tiny(tmp_path: Path) -> Callable[..., Any]:
         before_row: Callable[[int], None] = lambda row: None,
         width: int = 16,
         callbacks: tuple[Any, ...] = (),
+        objective: Any = None,
         **training: Any,
     ) -> FineTuneTrainer:
         data = TrainingData(
@@ -71,6 +73,7 @@ def build_tiny(tmp_path: Path) -> Callable[..., Any]:
             preprocess=SimpleNamespace(augment=[]),
             make_draws=Draws,
             label_names=("a", "b", "c"),
+            objective=objective or Objective(),
         )
         settings = {
             "output_dir": str(tmp_path / "run"),

@@ -1,12 +1,13 @@
-"""Learning rates of the parts of a network."""
+"""Learning rates of the parts of a network, what decays, and what goes together."""
 
 from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import timm
 import torch
-from transformers import Trainer
+from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, Trainer
 
 from hf_tune.adapter.attach import attach_adapter
 from hf_tune.input_error import InputError
@@ -16,7 +17,7 @@ from hf_tune.model.picture_checkpoint import load_image_classifier
 from hf_tune.model.text_checkpoint import load_text_classifier
 from hf_tune.model.text_processor import TextOptions
 from hf_tune.task import LoadedModel
-from hf_tune.training.objective import Objective, group_parameters, resolve_objective
+from hf_tune.training.objective import Focal, Objective, find_decaying, group_parameters, resolve_objective
 
 
 ARGUMENTS = SimpleNamespace(learning_rate=1.0, weight_decay=0.1)
@@ -28,9 +29,9 @@ def load(folder: str) -> LoadedModel:
     return load_text_classifier(source, TextOptions(), ["a", "b", "c"])
 
 
-def find_decaying(model: Any) -> set[str]:
+def list_decayed(model: Any, **objective: Any) -> list[str]:
     """Return the parameters that the Trainer decays."""
-    return set(Trainer.get_decay_parameter_names(SimpleNamespace(), model))
+    return find_decaying(Trainer.get_decay_parameter_names(SimpleNamespace(), model), model, Objective(**objective))
 
 
 def rate_names(names: list[str], objective: Objective, new_layers: set[str] | None = None) -> dict[str, float]:
@@ -43,7 +44,7 @@ def rate_names(names: list[str], objective: Objective, new_layers: set[str] | No
 
 def rate_model(model: Any, new_layers: Any, objective: Objective) -> dict[str, tuple[float, float]]:
     """Return rate and decay of each parameter of a model that trains."""
-    groups = group_parameters(model.named_parameters(), find_decaying(model), new_layers, objective, ARGUMENTS)
+    groups = group_parameters(model.named_parameters(), set(list_decayed(model)), new_layers, objective, ARGUMENTS)
     found = {id(value): (group["lr"], group["weight_decay"]) for group in groups for value in group["params"]}
     return {name: found[id(value)] for name, value in model.named_parameters() if id(value) in found}
 
@@ -171,7 +172,7 @@ def test_nothing_that_trains_is_lost_or_doubled_and_no_bias_or_norm_decays(
     loaded = load(tiny_text_checkpoints[family])
     frozen = next(loaded.model.parameters())
     frozen.requires_grad = False
-    decaying = find_decaying(loaded.model)
+    decaying = set(list_decayed(loaded.model))
     groups = group_parameters(loaded.model.named_parameters(), decaying, loaded.new_layers, objective, ARGUMENTS)
     grouped = [id(value) for group in groups for value in group["params"]]
     trained = [id(value) for value in loaded.model.parameters() if value.requires_grad]
@@ -233,7 +234,7 @@ def test_rates_that_are_left_out_are_the_methods() -> None:
 def test_an_optimiser_of_torch_takes_the_groups() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
     groups = group_parameters(
-        model.named_parameters(), find_decaying(model), {"1"}, Objective(head_learning_rate=0.5), ARGUMENTS
+        model.named_parameters(), set(list_decayed(model)), {"1"}, Objective(head_learning_rate=0.5), ARGUMENTS
     )
     optimiser = torch.optim.SGD(groups, lr=9.0)
     model(torch.ones(1, 2)).sum().backward()
@@ -244,3 +245,97 @@ def test_an_optimiser_of_torch_takes_the_groups() -> None:
         rate = 0.5 if name.startswith("1.") else 1.0
         step = before[name] - rate * (value.grad + decay * before[name])
         assert torch.allclose(value, step, atol=1e-6), name
+
+
+def test_of_a_timm_resnet_the_convolutions_and_the_classifier_decay() -> None:
+    """transformers 5.23 takes the scales of BatchNorm (`bn1.weight`, `downsample.1.weight`) for weights."""
+    with torch.device("meta"):
+        model = timm.create_model("resnet18", num_classes=3)
+    blocks = [
+        f"layer{stage}.{block}.{name}.weight"
+        for stage in (1, 2, 3, 4)
+        for block, names in ((0, ("conv1", "conv2", "downsample.0")), (1, ("conv1", "conv2")))
+        for name in names
+        if (stage, name) != (1, "downsample.0")  # the first stage halves nothing
+    ]
+    assert sorted(list_decayed(model)) == sorted(["conv1.weight", *blocks, "fc.weight"])
+    transformers_own = Trainer.get_decay_parameter_names(SimpleNamespace(), model)
+    assert "bn1.weight" in transformers_own and "layer2.0.downsample.1.weight" in transformers_own
+    assert list_decayed(model, decay_norms_and_biases=True) == [name for name, _ in model.named_parameters()]
+
+
+@pytest.mark.parametrize("kind", ["resnet", "vit", "timm"])
+def test_of_picture_networks_nothing_of_one_axis_decays(kind: str, tiny_checkpoints: dict[str, str]) -> None:
+    source = ModelSource(pretrained_model_name_or_path=tiny_checkpoints[kind])
+    model = load_image_classifier(source, PictureOptions(image_size=32), ["a", "b", "c"]).model
+    norms = [
+        f"{name}.weight"
+        for name, layer in model.named_modules()
+        if isinstance(layer, (torch.nn.BatchNorm2d, torch.nn.LayerNorm, torch.nn.GroupNorm))
+    ]
+    decayed = list_decayed(model)
+    expected = {name for name, value in model.named_parameters() if value.ndim > 1}
+    assert norms and set(decayed) == expected and not set(norms) & expected
+    assert not any(name.endswith("bias") for name in decayed)
+
+
+@pytest.mark.parametrize(
+    ("build", "blocks", "lowest", "highest"),
+    [
+        (lambda: timm.create_model("mobilenetv2_100", num_classes=3), 7, "bn1.weight", "conv_head.weight"),
+        (
+            lambda: MobileNetV2ForImageClassification(MobileNetV2Config()),
+            16,
+            "mobilenet_v2.conv_stem.first_conv.convolution.weight",
+            "mobilenet_v2.conv_1x1.convolution.weight",
+        ),
+    ],
+    ids=["timm", "transformers"],
+)
+def test_the_blocks_of_mobilenet_are_found(build: Any, blocks: int, lowest: str, highest: str) -> None:
+    with torch.device("meta"):
+        model = build()
+    rates = {name: rate for name, (rate, _) in rate_model(model, {"classifier"}, Objective(layer_decay=0.5)).items()}
+    assert set(rates.values()) == {0.5**power for power in range(blocks + 1)}
+    assert rates[lowest] == 0.5**blocks and rates[highest] == 1.0 == rates["classifier.weight"]
+
+
+def test_the_trainer_takes_the_list(build_tiny: Any) -> None:
+    for objective, decays in ((Objective(), False), (Objective(head_learning_rate=0.1), False), (None, True)):
+        made = objective or Objective(decay_norms_and_biases=True)
+        trainer = build_tiny(objective=made, weight_decay=0.1)
+        groups = trainer.create_optimizer().param_groups
+        decayed = {id(value) for group in groups if group["weight_decay"] for value in group["params"]}
+        network = trainer.model
+        assert {id(network.inner.weight), id(network.outer.weight)} <= decayed
+        assert all(
+            (id(value) in decayed) == decays for value in (network.norm.weight, network.norm.bias, network.outer.bias)
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "words"),
+    [
+        ({"ema_decay": 1.0}, "ema_decay", "must be above 0 and below 1"),
+        ({"loss": "mine"}, "loss", "'mine' is no `module:function`"),
+        ({"loss": "mine:"}, "loss", "is no `module:function`"),
+        ({"loss": "a:b", "focal": Focal()}, "focal", "`loss` and `focal` exclude each other"),
+        ({"loss": "a:b", "class_weights": "balanced"}, "class_weights", "exclude each other"),
+        ({"costs": [[0.0, 1.0], [1.0, 0.0]], "focal": Focal()}, "focal", "`focal` and `costs` exclude each other"),
+    ],
+)
+def test_keys_that_do_not_go_together_are_told(options: dict[str, Any], at: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        Objective(**options)
+    assert caught.value.at == (at,)
+
+
+def test_a_focus_out_of_range_is_told() -> None:
+    with pytest.raises(InputError, match="must be above 0 and at most 10"):
+        Focal(gamma=0.0)
+
+
+def test_what_changes_a_plain_objective_is_listed() -> None:
+    assert Objective().list_changes() == {} and not Objective(ema_decay=0.9).has_rates
+    assert Objective(focal=Focal(), layer_decay=0.5).list_changes() == {"focal": Focal(), "layer_decay": 0.5}
+    assert Objective(layer_decay=0.5).has_rates

@@ -50,7 +50,9 @@ def run_cells(folder: Path, *cells: str) -> Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     """Return the runs of plain networks on one, two and three processes."""
-    return run_cells(tmp_path_factory.mktemp("parallel"), "train_all", "train_batch_norm", "fail_alone")
+    return run_cells(
+        tmp_path_factory.mktemp("parallel"), "train_all", "train_batch_norm", "train_averaged", "fail_alone"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +99,11 @@ training:
 
 
 @several
-@pytest.mark.parametrize("rows", [7, 8, 9, 37, "parts"])
+@pytest.mark.parametrize("rows", [7, 8, 9, 37, "parts", "weighted"])
 def test_losses_and_gradients_of_every_step_are_those_of_one_process(rows: Any, world: int, runs: Runs) -> None:
     """TRAPS A4b: with accelerate 1.15 the gradient of the last batch is off by 0.2."""
     alone = runs.read("train_all", 1)[rows]
-    assert len(alone["gradients"]) == {7: 4, 8: 4, 9: 4, 37: 14, "parts": 8}[rows]
+    assert len(alone["gradients"]) == {7: 4, 8: 4, 9: 4, 37: 14, "parts": 8, "weighted": 8}[rows]
     for rank in range(world):
         each = runs.read("train_all", world, rank)[rows]
         assert each["losses"] == pytest.approx(alone["losses"], rel=1e-6)
@@ -135,6 +137,17 @@ def test_batch_norm_uses_each_processs_rows_and_ends_the_same_on_all(world: int,
     alone = runs.read("train_batch_norm", 1)["weights"]
     assert torch.allclose(first["start.running_mean"], alone["start.running_mean"], atol=0.05)
     assert not torch.equal(first["start.running_mean"], torch.zeros(3))
+
+
+@several
+def test_averages_of_the_weights_are_the_same_on_all(world: int, runs: Runs) -> None:
+    first = runs.read("train_averaged", world, 0)
+    alone = runs.read("train_averaged", 1)["weights"]
+    for rank in range(world):
+        each = runs.read("train_averaged", world, rank)
+        assert all(torch.equal(each["weights"][name], first["weights"][name]) for name in first["weights"])
+        assert all(torch.equal(each["kept"][name], first["kept"][name]) for name in first["kept"])
+    assert torch.allclose(first["weights"]["start.running_mean"], alone["start.running_mean"], atol=0.05)
 
 
 @several
