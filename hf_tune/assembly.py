@@ -12,6 +12,7 @@ from hf_tune.adapter.attach import count_parameters
 from hf_tune.adapter.batch_norm import has_moving_statistics, synchronise_batch_norms
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
+from hf_tune.data.repeats import find_repeats
 from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError, find_key
 from hf_tune.model.new_layers import centre_head
@@ -82,8 +83,10 @@ def build_trainer(
         counted = [each for each in encoded.values() if count_rows(each) is not None]
         notes = [note for each in counted for note in task.describe_encoded(each, model)]
         notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
-    for note in notes:
+        findings = [*splits.findings, *find_repeats(splits)]
+    for note in (*findings, *notes):
         logger.warning(note)
+    notes = [*(each.note for each in findings), *notes]
     _check_metric(recipe, task, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))

@@ -126,6 +126,7 @@ def _report_data(console: Any, splits: "Splits") -> None:
     import numpy as np
     from rich.table import Table
 
+    from hf_tune.data.repeats import find_repeats
     from hf_tune.data.streamed import StreamedSplit
     from hf_tune.task import REGRESSION
 
@@ -154,6 +155,9 @@ def _report_data(console: Any, splits: "Splits") -> None:
         console.print(table)
     for note in splits.notes:
         console.print(f"- {note}")
+    for finding in (*splits.findings, *find_repeats(splits)):
+        console.print("[yellow]warning[/] ", end="")
+        console.print(str(finding), markup=False)
 
 
 def _has_label(labels: Any, number: int) -> Any:

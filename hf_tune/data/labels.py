@@ -84,6 +84,8 @@ def _read_classes(column: LabelColumn) -> list[str | int]:
     cells = column.read_cells("words or whole numbers")
     feature, split = column.feature, column.origin.split
     kind = find_kind(feature)
+    if kind == FRACTIONS and all(float(cell).is_integer() for cell in cells):
+        return [int(cell) for cell in cells]  # as a table stores them that had a gap, or that a spreadsheet wrote
     if kind == FRACTIONS:
         problem = f"labels in column {column.name!r} of split {split!r} are {kind} ({feature.dtype})"
         raise InputError(f"{problem}, such as {cells[0]!r}", "write them as whole numbers or words", at=AT)
