@@ -13,6 +13,7 @@ from hf_tune.data.text_encoding import open_bytes
 from hf_tune.input_error import InputError
 
 
+AT = ("load", "data_files")
 SEPARATORS = (",", ";", "\t", "|")
 _MISSING = "#N/A #N/A_N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN None n/a nan null"
 MISSING = frozenset(word.replace("_", " ") for word in _MISSING.split())
@@ -43,7 +44,7 @@ class CsvFile:
             except csv.Error as error:
                 hint = "mend the file, or write `quoting: 3` where its quotes mean nothing"
                 problem = f"{self.file}: line {reader.line_num}: {error}"
-                raise InputError(problem, hint, at=("load", "data_files")) from None
+                raise InputError(problem, hint, at=AT) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +72,7 @@ def find_separator(table: CsvFile) -> str:
     rows do not tell which is meant.
     """
     rows = {sign: [cells for _, cells in itertools.islice(table.read_rows(sign), _HEAD_ROWS)] for sign in SEPARATORS}
-    if not rows[","]:
-        raise InputError(f"{table.file} is empty", "give a file with a header and rows", at=("load", "data_files"))
-    cutting = [sign for sign in SEPARATORS if len(rows[sign][0]) > 1]
+    cutting = [sign for sign in SEPARATORS if rows[sign] and len(rows[sign][0]) > 1]
     even = [sign for sign in cutting if len({len(cells) for cells in rows[sign]}) == 1]
     found = even or cutting
     if len(found) > 1:
@@ -94,11 +93,13 @@ def check_header(table: CsvFile, separator: str) -> list[str]:
     Raises `InputError` where it is no header: one of its cells is a number, or a cell of its own column too.
     """
     rows = list(itertools.islice(table.read_rows(separator), _HEAD_ROWS))
+    if len(rows) < 2:
+        raise InputError(f"{table.file} has {len(rows) or 'no'} line and no row", "give a file with rows", at=AT)
     header = rows[0][1]
     for line, cells in rows[1:]:
         if cells == header:
             hint = "take that line out; were files joined with their headers?"
-            raise InputError(f"{table.file}: line {line} is the header again", hint, at=("load", "data_files"))
+            raise InputError(f"{table.file}: line {line} is the header again", hint, at=AT)
         again = next((name for name, cell in zip(header, cells, strict=False) if name and name == cell), None)
         if again is not None:
             raise _build_header_error(table, f"{again!r} stands in its column in line {line} too", header)
@@ -118,7 +119,7 @@ def check_widths(table: CsvFile, separator: str, num_columns: int) -> None:
         if len(row) > num_columns:
             problem = f"{table.file}: line {line} has {len(row)} cells, and there are {num_columns} columns"
             hint = f"put a cell that holds a {name_separator(separator)} between quotes, or write `on_bad_lines: skip`"
-            raise InputError(f"{problem}: {[cell[:20] for cell in row]}", hint, at=("load", "data_files"))
+            raise InputError(f"{problem}: {[cell[:20] for cell in row]}", hint, at=AT)
 
 
 def read_cells(table: CsvFile, separator: str, names: Sequence[str], first: int) -> Cells:
@@ -138,7 +139,7 @@ def _build_header_error(table: CsvFile, why: str, header: Sequence[str]) -> Inpu
     columns = ", ".join(f"column{number}" for number in range(1, len(header) + 1))
     columns = {2: "text, label"}.get(len(header), columns)
     hint = f"where it has no header, write `column_names: [{columns}]` under `load:`; where this is it, `header: 0`"
-    return InputError(f"{table.file}: its first row ({shown}) looks like data: {why}", hint, at=("load", "data_files"))
+    return InputError(f"{table.file}: its first row ({shown}) looks like data: {why}", hint, at=AT)
 
 
 def _is_number(cell: str) -> bool:

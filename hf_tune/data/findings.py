@@ -112,20 +112,21 @@ def _counts_rows(values: Sequence[Any]) -> bool:
 
 
 def _compare_ids(column: str, values: Mapping[str, Sequence[Any]]) -> list[Finding]:
-    findings = []
+    """Return that values stand in two splits, where they do."""
+    told, examples = [], []
     for place, name in enumerate(values):
         for other in list(values)[:place]:
             shared = sorted((set(values[name]) & set(values[other])) - {None, ""}, key=str)
             if shared:
-                known = set(shared)
-                rows = sum(value in known for value in values[name])
-                note = (
-                    f"{len(shared)} values of column {column!r}, an identifier by its name, stand in {other} and in "
-                    f"{name} ({rows} of {len(values[name])} rows there): a model may know them again. "
-                    f"`data.splits.by: {column}` cuts splits that share none."
-                )
-                findings.append(Finding(note=note, examples=(f"such as {', '.join(map(repr, shared[:_SHOWN]))}",)))
-    return findings
+                told.append(f"{len(shared)} in {other} and {name}")
+                examples.append(f"in {other} and {name}: {', '.join(map(repr, shared[:_SHOWN]))}")
+    if not told:
+        return []
+    note = (
+        f"Values of column {column!r}, an identifier by its name, stand in two splits ({', '.join(told)}): a model "
+        f"may know them again. `data.splits.by: {column}` cuts splits that share none."
+    )
+    return [Finding(note=note, examples=tuple(examples))]
 
 
 def _simplify(name: str) -> str:

@@ -131,10 +131,10 @@ def _find_conflicts(splits: Sequence[Split], numbers: Sequence[np.ndarray], name
 def _name_label(split: Split, row: int, names: Sequence[str]) -> str:
     """Return the class of a row, its labels, or its number."""
     assert split.labels is not None
-    label = split.labels[row]
+    label = split.labels[row].tolist()
     if split.labels.ndim == 2:
-        return repr([names[number] for number in np.flatnonzero(label)])
-    return repr(names[label.item()]) if split.labels.dtype == np.int64 else f"{label:g}"
+        return repr([names[number] for number in np.flatnonzero(split.labels[row]).tolist()])
+    return repr(names[int(label)]) if split.labels.dtype == np.int64 else f"{label:g}"
 
 
 def _show(split: Split, row: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_tune.data.class_folders import describe_folders
 from hf_tune.data.cuts import share_out
 from hf_tune.data.data_source import DataSource, SplitPlan
 from hf_tune.data.findings import Finding, find_alike_names, find_shared_ids, find_whole_numbers
@@ -120,7 +121,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     check_disjoint(plan, pieces)
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
-        _check_rows(rows, columns, name, plan[name])
+        _check_rows(rows, columns, name, plan[name], source.load)
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {
         name: LabelColumn(rows=rows, name=columns[task.label_role], origin=origins[name])
@@ -222,7 +223,13 @@ def _plan(plan: SplitPlan, raw: Mapping[str, Any]) -> dict[str, str | float]:
     return {name: value for name, value in planned.items() if value is not None}
 
 
-def _check_rows(rows: datasets.Dataset, columns: Mapping[str, str], split: str, expression: str | float) -> None:
+def _check_rows(
+    rows: datasets.Dataset,
+    columns: Mapping[str, str],
+    split: str,
+    expression: str | float,
+    load: Mapping[str, Any],
+) -> None:
     """Raise where a split is empty or lacks the column of a role."""
     if len(rows) == 0:
         raise InputError(f"split {split!r} ({expression}) has no row", at=("splits", split))
@@ -231,7 +238,7 @@ def _check_rows(rows: datasets.Dataset, columns: Mapping[str, str], split: str, 
             known = ", ".join(rows.column_names)
             raise InputError(
                 f"split {split!r} has no column {column!r} for the role `{role}`",
-                f"its columns are: {known}",
+                describe_folders(load, rows.column_names) or f"its columns are: {known}",
                 at=("columns", role),
             )
 

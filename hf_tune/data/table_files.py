@@ -23,6 +23,7 @@ from hf_tune.data.csv_layout import (
     read_cells,
 )
 from hf_tune.data.findings import Finding
+from hf_tune.data.json_lines import check_lines
 from hf_tune.data.text_encoding import check_encoding, find_encoding
 from hf_tune.input_error import InputError
 
@@ -58,6 +59,9 @@ def settle_load(load: Mapping[str, Any]) -> SettledLoad:
         tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config)) for file in files]
         options, more = _settle_layout(tables, config, load)
         found, findings = {**found, **options}, [*findings, *more]
+    elif isinstance(config, JsonConfig):
+        for file in files:
+            check_lines(file, encoding)
     return SettledLoad(load={**load, **found}, findings=tuple(findings))
 
 

@@ -1,6 +1,7 @@
 """Which encoding a file of text is in: found where that is sure, else told with what it would read like."""
 
 import codecs
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ _BLOCK = 2**20
 """Bytes of whole lines that are decoded at once."""
 _SAMPLE = 2**18
 """Bytes of lines beyond ASCII that an encoding is guessed from."""
-_COMMON = ("cp1252", "gb18030", "cp1251", "cp1250", "cp932", "big5", "cp949", "koi8_r", "euc_jp", "cp1253", "cp1254")
+_COMMON = ("cp1252", "cp1250", "cp1251", "gb18030", "cp932", "big5", "cp949", "koi8_r", "euc_jp", "cp1253", "cp1254")
+_SHOWN = 5
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _MOST_CHAOS = 0.1
 _LEAST_COHERENCE = 0.1
@@ -68,10 +70,10 @@ def find_encoding(file: str) -> str:
     guess = _guess(sample)
     if guess is not None and _find_failure(file, guess) is None:
         return guess
-    readings = dict(list(_read_otherwise(sample, failure.content))[:3])
-    told = "; ".join(f"as {name} the line is {text!r}" for name, text in readings.items())
+    readings = dict(itertools.islice(_read_otherwise(sample, failure), _SHOWN))
+    told = ", ".join(f"{text!r} as {name}" for name, text in readings.items())
     hint = f"write which it is, such as `encoding: {next(iter(readings))}`" if readings else "save it as UTF-8"
-    more = f": {told}" if told else ""
+    more = f": it reads {told}" if told else ""
     raise failure.build_error(file, f"is not UTF-8, and what else it is, is not sure{more}", hint)
 
 
@@ -149,16 +151,17 @@ def _guess(sample: bytes) -> str | None:
     return next((name for name in _COMMON if name in names), best.encoding)
 
 
-def _read_otherwise(sample: bytes, line: bytes) -> Iterator[tuple[str, str]]:
-    """Yield common encodings that the sample can be in, likely ones first, with how the line then reads."""
-    likely = [name for match in from_bytes(sample) for name in match.could_be_from_charset if name in _COMMON]
+def _read_otherwise(sample: bytes, failure: _Failure) -> Iterator[tuple[str, str]]:
+    """Yield common encodings that the sample can be in, with how the failing line reads around its first sign."""
     told: set[str] = set()
-    for name in dict.fromkeys([*likely, *_COMMON]):
+    for name in _COMMON:
         try:
             sample.decode(name)
         except UnicodeDecodeError:
             continue
-        text = line.decode(name, "replace").strip()[:40]
+        signs = failure.content.decode(name, "replace").strip()
+        first = next((place for place, sign in enumerate(signs) if not sign.isascii()), 0)
+        text = signs[max(0, first - 6) : first + 18]
         if text not in told:
             told.add(text)
             yield name, text
