@@ -93,9 +93,12 @@ def find_kind(feature: Any) -> str | None:
 
 def check_same_kind(columns: Mapping[str, LabelColumn], features: Mapping[str, Any]) -> None:
     """Raise where one split has words and train whole numbers, or the other way: nothing says which is which."""
-    train = find_kind(features["train"])
-    for split, feature in features.items():
-        kind = find_kind(feature)
+    kinds = {split: find_kind(feature) for split, feature in features.items()}
+    whole = {
+        split: WHOLE_NUMBERS if kind == FRACTIONS else kind for split, kind in kinds.items()
+    }  # read as such before
+    train = whole["train"]
+    for split, kind in whole.items():
         if train is not None and kind is not None and kind != train:
             problem = f"column {columns[split].name!r} holds {kind} in split {split!r} and {train} in split 'train'"
             raise InputError(problem, "make them all words, or give every split the same ClassLabel", at=AT)

@@ -2,7 +2,7 @@
 
 import codecs
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,19 @@ _BLOCK = 2**20
 """Bytes of whole lines that are decoded at once."""
 _SAMPLE = 2**18
 """Bytes of lines beyond ASCII that an encoding is guessed from."""
-_COMMON = ("cp1252", "cp1250", "cp1251", "gb18030", "cp932", "big5", "cp949", "koi8_r", "euc_jp", "cp1253", "cp1254")
+_COMMON = (
+    *("cp1252", "cp1250", "cp1251", "gb18030", "cp932", "big5", "cp949", "koi8_r", "euc_jp", "cp1253", "cp1254"),
+    *("cp1255", "cp1256", "cp1257", "cp866", "iso8859_2", "iso8859_15", "cp850", "cp852", "mac_roman", "mac_latin2"),
+)
+"""Likely encodings; of those that read a file alike the first is taken."""
+_SCRIPTS = (("cp932", "ぁ", "ヿ", 0.3), ("euc_jp", "ぁ", "ヿ", 0.3), ("cp949", "가", "힣", 0.9))
+"""Encoding, first and last letter of a script, and the share of the letters of a text that it has at least."""
+_LETTERS = 10
 _SHOWN = 5
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _MOST_CHAOS = 0.1
 _LEAST_COHERENCE = 0.1
-_LEAD = 0.1
+_LEAD = 0.2
 """How much more coherent the guess must be than every other that reads the file otherwise."""
 AT = ("load", "encoding")
 
@@ -136,19 +143,35 @@ def _is_nearly_utf_8(sample: bytes) -> bool:
 
 
 def _guess(sample: bytes) -> str | None:
-    """Return the encoding that a sample is surely in, None where another would read it as well."""
-    matches = list(from_bytes(sample))
-    if not matches:
+    """Return the common encoding that a sample is surely in, None where another would read it as well.
+
+    charset-normalizer (3.5) does not know Japanese and Korean from what only decodes so: there the script tells.
+    """
+    scripts = [name for name, *script in _SCRIPTS if _is_script(sample, name, *script)]
+    if len(scripts) == 1:
+        return scripts[0]
+    matches = [match for match in from_bytes(sample) if _find_common(match.could_be_from_charset)]
+    if not matches or matches[0].chaos > _MOST_CHAOS or matches[0].coherence < _LEAST_COHERENCE:
         return None
-    best, others = matches[0], matches[1:]
-    if best.chaos > _MOST_CHAOS or best.coherence < _LEAST_COHERENCE:
-        return None
-    for other in others:
+    best = matches[0]
+    for other in matches[1:]:
         is_close = other.chaos <= _MOST_CHAOS and other.coherence > best.coherence - _LEAD
         if is_close and str(other) != str(best):
             return None
-    names = best.could_be_from_charset
-    return next((name for name in _COMMON if name in names), best.encoding)
+    return _find_common(best.could_be_from_charset)
+
+
+def _is_script(sample: bytes, name: str, first: str, last: str, share: float) -> bool:
+    """Return whether so many of the letters beyond ASCII that a sample has in an encoding are of one script."""
+    try:
+        letters = [sign for sign in sample.decode(name) if sign.isalpha() and not sign.isascii()]
+    except UnicodeDecodeError:
+        return False
+    return len(letters) >= _LETTERS and sum(first <= sign <= last for sign in letters) >= share * len(letters)
+
+
+def _find_common(names: Sequence[str]) -> str | None:
+    return next((name for name in _COMMON if name in names), None)
 
 
 def _read_otherwise(sample: bytes, failure: _Failure) -> Iterator[tuple[str, str]]:
