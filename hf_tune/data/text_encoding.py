@@ -22,7 +22,10 @@ _COMMON = (
 )
 """Likely encodings; of those that read a file alike the first is taken."""
 _SCRIPTS = (("cp932", "ぁ", "ヿ", 0.3), ("euc_jp", "ぁ", "ヿ", 0.3), ("cp949", "가", "힣", 0.9))
-"""Encoding, first and last letter of a script, and the share of the letters of a text that it has at least."""
+"""Encoding, first and last letter of a script, and the least share of letters of a text that are of it.
+
+Kana of cp932 would be Korean as cp949, and Korean never kana: the order tells.
+"""
 _LETTERS = 10
 _SHOWN = 5
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -147,9 +150,9 @@ def _guess(sample: bytes) -> str | None:
 
     charset-normalizer (3.5) does not know Japanese and Korean from what only decodes so: there the script tells.
     """
-    scripts = [name for name, *script in _SCRIPTS if _is_script(sample, name, *script)]
-    if len(scripts) == 1:
-        return scripts[0]
+    script = next((each[0] for each in _SCRIPTS if _is_script(sample, *each)), None)
+    if script is not None:
+        return script
     matches = [match for match in from_bytes(sample) if _find_common(match.could_be_from_charset)]
     if not matches or matches[0].chaos > _MOST_CHAOS or matches[0].coherence < _LEAST_COHERENCE:
         return None

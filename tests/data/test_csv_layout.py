@@ -85,5 +85,5 @@ def test_cells_tell_words_numbers_and_what_looks_missing(tmp_path: Path) -> None
 
 
 def test_a_file_that_cannot_be_cut_names_its_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2: field larger than field limit .131072.; .*`quoting: 3`"):
+    with pytest.raises(InputError, match=r"line 2: field larger than field limit .131072.; .*`quoting: 3`"):
         list(table(tmp_path, "text\n" + "x" * 200_000 + "\n").read_rows(","))

@@ -54,7 +54,7 @@ def test_an_encoding_that_is_not_sure_is_refused_with_what_the_line_would_be(
     words = rf"rows.csv: line 2, byte {byte} \(0x{content[byte]:02x}\) is not UTF-8, and what else it is, is not sure"
     with pytest.raises(InputError, match=words) as caught:
         find_encoding(str(file))
-    assert caught.value.at == ("load", "encoding") and "encoding: cp1252" in caught.value.hint
+    assert caught.value.at == ("load", "encoding") and "such as `encoding: cp125" in caught.value.hint
     if encoding.startswith("cp125"):
         first = next(place for place, sign in enumerate(text) if not sign.isascii())
         line = text.partition("\n")[0]
