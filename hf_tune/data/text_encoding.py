@@ -18,7 +18,7 @@ _SAMPLE = 2**18
 """Bytes of lines beyond ASCII that an encoding is guessed from."""
 _COMMON = (
     *("cp1252", "cp1250", "cp1251", "gb18030", "cp932", "big5", "cp949", "koi8_r", "euc_jp", "cp1253", "cp1254"),
-    *("cp1255", "cp1256", "cp1257", "cp866", "iso8859_2", "iso8859_15", "cp850", "cp852", "mac_roman", "mac_latin2"),
+    *("cp1255", "cp1256", "cp1257", "cp866", "iso8859_2", "iso8859_15", "cp850", "cp852", "mac_roman"),
 )
 """Likely encodings; of those that read a file alike the first is taken."""
 _SCRIPTS = (("cp932", "ぁ", "ヿ", 0.3), ("euc_jp", "ぁ", "ヿ", 0.3), ("cp949", "가", "힣", 0.9))
