@@ -16,6 +16,8 @@ from hf_tune.data.splits import Split, Splits
 
 
 _READ_ROWS = 100
+_READ_TEXTS = 5_000
+"""Rows that are in memory at once while they are read; of pictures fewer."""
 _LONGEST_PATH = 4096
 _SHOWN = 3
 _JUDGE = MappingProxyType(
@@ -53,22 +55,34 @@ def _number_inputs(splits: Sequence[Split]) -> list[np.ndarray]:
 def _read_inputs(rows: datasets.Dataset) -> list[tuple[tuple[int, Any], ...]]:
     """Return for each cell of each row its content, or a hash of it; of a file its size and path instead.
 
-    Files are hashed only where another one has the same size. What is no file has the size -1.
+    Files are hashed only where another one has the same size. What is no file has the size -1. Words are paths where
+    the first of them is one.
     """
+    first = rows[0]
+    are_paths = {name: isinstance(cell, Mapping) or _is_file(cell) for name, cell in first.items()}
+    batch_size = _READ_ROWS if any(are_paths.values()) else _READ_TEXTS
     found: list[tuple[tuple[int, Any], ...]] = []
-    for table in rows.with_format("arrow").iter(batch_size=_READ_ROWS):
-        columns = [[_read_input(cell) for cell in table.column(name).to_pylist()] for name in table.column_names]
+    for table in rows.with_format("arrow").iter(batch_size=batch_size):
+        columns = [
+            [_read_input(cell, are_paths[name]) for cell in table.column(name).to_pylist()]
+            for name in table.column_names
+        ]
         found += zip(*columns, strict=True)
     return found
 
 
-def _read_input(cell: Any) -> tuple[int, Any]:
-    if isinstance(cell, Mapping) and set(cell) == {"bytes", "path"}:  # datasets.Image(decode=False)
+def _read_input(cell: Any, is_path: bool) -> tuple[int, Any]:
+    if isinstance(cell, dict) and set(cell) == {"bytes", "path"}:  # datasets.Image(decode=False)
         cell = cell["bytes"] if cell["bytes"] is not None else cell["path"]
+    if is_path and _is_file(cell):
+        return os.path.getsize(cell), cell
     if isinstance(cell, str):
-        is_file = len(cell) < _LONGEST_PATH and os.path.isfile(cell)
-        return (os.path.getsize(cell), cell) if is_file else (-1, _hash(cell.encode("utf-8", "surrogatepass")))
+        return -1, _hash(cell.encode("utf-8", "surrogatepass"))
     return -1, _hash(cell if isinstance(cell, bytes) else repr(cell).encode("utf-8", "surrogatepass"))
+
+
+def _is_file(cell: Any) -> bool:
+    return isinstance(cell, str) and len(cell) < _LONGEST_PATH and os.path.isfile(cell)
 
 
 def _hash(content: bytes) -> bytes:
