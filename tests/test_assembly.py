@@ -260,3 +260,24 @@ def test_a_base_that_was_quantised_elsewhere_than_the_training_is_told() -> None
         _check_device(arguments, model)
     assert caught.value.at == ("use_cpu",)
     _check_device(SimpleNamespace(device=torch.device("meta")), model)
+
+
+def test_what_is_odd_in_the_data_is_logged_with_rows_and_noted_without(
+    write_text_recipe: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["rose brick", "leaf moss", "sky sea"] * 8
+    lines = [f"{text} {number % 12};{'ab'[number % 3 == 0]}" for number, text in enumerate(words)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text;label", *lines, "rose brick 0;a"]) + "\n")
+    recipe = load_recipe(
+        write_text_recipe(), ["data.load={path: csv, data_files: " + str(tmp_path / "rows.csv") + "}"]
+    )
+    task = get_task(recipe.task)
+    splits = load_splits(recipe.data, task)
+    loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
+    model = attach_adapter(loaded, recipe.peft, None, task.peft_task_type)
+    trainer = build_trainer(recipe, task, loaded, model, splits)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "separated by a semicolon" in told and "1 input stands in the data with different labels (3 rows)" in told
+    assert "row 0 of split 'train' has 'b'; row 12 of split 'train'" in told and "'rose brick 0'" in told
+    notes = "\n".join(trainer.data.notes)
+    assert "separated by a semicolon" in notes and "with different labels (3 rows)" in notes and "rose" not in notes

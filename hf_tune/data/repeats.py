@@ -22,8 +22,8 @@ _LONGEST_PATH = 4096
 _SHOWN = 3
 _JUDGE = MappingProxyType(
     {
-        "train": "the score is too good by them; take them out of one of the two",
-        "validation": "what chose the checkpoint is reported too; take them out of one of the two",
+        "train": "the score is too good by them",
+        "validation": "what chose the checkpoint is reported too",
     }
 )
 
@@ -109,9 +109,13 @@ def _find_shared(splits: Sequence[Split], numbers: Sequence[np.ndarray]) -> list
                     f"{split.name_row(row)} is {other.name_row(twin)}{_show(split, row)}"
                     for row, twin in zip(rows[:_SHOWN].tolist(), first, strict=True)
                 )
+                is_cut = set(split.get_origin().sources) & set(other.get_origin().sources)
+                cure = (
+                    "`data.splits.by: <the input's column>` keeps them together" if is_cut else "take them out of one"
+                )
                 note = (
                     f"{len(rows)} of {len(split)} {split.name} rows have an input that stands in {other.name} too: "
-                    f"{_JUDGE[other.name]}."
+                    f"{_JUDGE[other.name]}; {cure}."
                 )
                 findings.append(Finding(note=note, examples=examples))
     return findings

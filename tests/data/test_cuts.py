@@ -4,11 +4,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from hf_tune.data.cuts import TrainRows, cut_train
 from hf_tune.data.splits import DataSource, SplitPlan, Splits, load_splits
 from hf_tune.input_error import InputError
+from hf_tune.tasks import get_task
 from hf_tune.tasks.text_classification import TASK
 
 
@@ -121,3 +123,21 @@ def test_rows_that_have_to_stay_are_never_cut() -> None:
     assert min(parts["test"]) >= 10 and min(parts["validation"]) >= 10
     with pytest.raises(InputError, match="no row is left to cut a test split from"):
         cut_train(TrainRows(count=3, kept=np.ones(3, dtype=bool)), {"test": 0.5}, 0)
+
+
+def test_pictures_of_a_patient_stay_together(tmp_path: Path) -> None:
+    """A folder of pictures beside a table, as `datasets` reads it."""
+    (tmp_path / "scans").mkdir()
+    lines = ["file_name,label,patient"]
+    for number in range(24):
+        PIL.Image.new("RGB", (8, 8), (10 * number, 0, 0)).save(tmp_path / "scans" / f"{number}.png")
+        lines.append(f"{number}.png,{'ab'[number // 3 % 2]},p{number // 3}")
+    (tmp_path / "scans" / "metadata.csv").write_text("\n".join(lines) + "\n")
+    load = {"path": "imagefolder", "data_dir": str(tmp_path / "scans")}
+    task = get_task("image_classification")
+    plain = load_splits(DataSource(load=load, splits=SplitPlan(validation=0.25)), task)
+    assert "column 'patient', an identifier by its name" in plain.findings[0].note
+    splits = load_splits(DataSource(load=load, splits=SplitPlan(validation=0.25, by="patient")), task)
+    rows = np.sort(splits.validation.get_origin().numbers)
+    assert len(rows) == 6 and splits.findings == ()
+    assert all((rows // 3 == patient).sum() in (0, 3) for patient in range(8))

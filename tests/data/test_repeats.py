@@ -1,6 +1,7 @@
 """Repeated inputs: in two splits, and with different labels; texts and pictures, generated and real."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -9,7 +10,7 @@ import PIL.Image
 import pytest
 
 from hf_tune.data.repeats import find_repeats
-from hf_tune.data.splits import DataSource, Split, Splits, load_splits
+from hf_tune.data.splits import DataSource, Split, SplitPlan, Splits, load_splits
 from hf_tune.tasks import get_task
 
 
@@ -34,6 +35,7 @@ def test_equal_texts_are_told_with_rows_and_counts() -> None:
     assert shared.note.startswith(
         "1 of 2 validation rows have an input that stands in train too: the score is too good"
     )
+    assert shared.note.endswith("; take them out of one.")
     assert shared.examples == ("row 1 of split 'validation' is row 1 of split 'train': 'b'",)
     assert also.note.startswith("2 of 3 test rows have an input that stands in train too")
     assert also.examples[1] == "row 2 of split 'test' is row 0 of split 'train': 'a'"
@@ -119,3 +121,16 @@ def test_real_questions_that_stand_in_test_and_train_are_counted(shared: Path) -
 def test_real_pictures_without_a_twin_give_no_finding(shared: Path) -> None:
     source = DataSource(load={"path": str(shared / "data" / "ants_bees")})
     assert find_repeats(load_splits(source, get_task("image_classification"))) == []
+
+
+def test_twins_that_a_cut_has_torn_apart_are_kept_together_by_their_column(tmp_path: Path) -> None:
+    rows = [{"text": f"text {number % 20}", "label": "ab"[number % 2]} for number in range(40)]
+    datasets.Dataset.from_list(rows).to_csv(tmp_path / "rows.csv")
+    source = DataSource(
+        load={"path": "csv", "data_files": str(tmp_path / "rows.csv")}, splits=SplitPlan(validation=0.2)
+    )
+    task = get_task("text_classification")
+    (shared,) = find_repeats(load_splits(source, task))
+    assert shared.note.endswith("; `data.splits.by: <the input's column>` keeps them together.")
+    together = replace(source, splits=SplitPlan(validation=0.2, by="text"))
+    assert find_repeats(load_splits(together, task)) == []
