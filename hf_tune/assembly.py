@@ -80,13 +80,7 @@ def build_trainer(
     """
     with recipe.blame("data"):
         encoded = _encode(recipe, task, loaded.processor, splits)
-        counted = [each for each in encoded.values() if count_rows(each) is not None]
-        notes = [note for each in counted for note in task.describe_encoded(each, model)]
-        notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
-        findings = [*splits.findings, *find_repeats(splits)]
-    for note in (*findings, *notes):
-        logger.warning(note)
-    notes = [*(each.note for each in findings), *notes]
+        notes = _tell_data(task, model, splits, encoded)
     _check_metric(recipe, task, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
@@ -175,6 +169,17 @@ def _encode(recipe: Recipe, task: Task, processor: Any, splits: Splits) -> dict[
     present = [split for split in (splits.train, splits.validation, splits.test) if split is not None]
     seed, cached = _find_seed(recipe), recipe.speed.decoded_cache
     return {split.name: encode_split(split, task, processor, seed, cached) for split in present}
+
+
+def _tell_data(task: Task, model: Any, splits: Splits, encoded: Mapping[str, Any]) -> list[str]:
+    """Log what to know of the data, with rows that show it; return it without them."""
+    findings = [*splits.findings, *find_repeats(splits)]
+    counted = [each for each in encoded.values() if count_rows(each) is not None]
+    notes = [note for each in counted for note in task.describe_encoded(each, model)]
+    notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
+    for note in (*findings, *notes):
+        logger.warning(note)
+    return [*(each.note for each in findings), *notes]
 
 
 def _find_seed(recipe: Recipe) -> int:

@@ -28,19 +28,21 @@ class SharedOut:
 
 def share_out(
     given: Mapping[str, "Split"],
-    fractions: Mapping[str, float],
+    plan: Mapping[str, str | float],
     source: DataSource,
     label_names: Sequence[str],
     groups: Groups | None,
 ) -> SharedOut:
     """Return the given splits and those that are cut from train, with what `source` says of rare classes.
 
-    `label_names` are those of classes, one of which each row has; none for other labels. Raises `InputError` where a
-    split cannot be cut, or a class has too few rows for it.
+    `plan` is the expression of each given split, and the fraction of train that another is. `label_names` are those of
+    classes, one of which each row has; none for other labels. Raises `InputError` where a split cannot be cut, or a
+    class has too few rows for it.
     """
+    fractions = {name: float(plan[name]) for name in ("test", "validation") if name in plan and name not in given}
     splits, numbers = dict(given), {} if groups is None else dict(groups.numbers)
     settled, labels = None, given["train"].labels
-    if label_names and labels is not None:
+    if label_names and labels is not None and (fractions or source.rare):  # of a stream there are the first rows only
         settled = _settle(label_names, labels, ["train", *fractions], source, numbers.get("train"))
         for name, split in given.items():
             assert split.labels is not None

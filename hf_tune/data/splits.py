@@ -1,7 +1,7 @@
 """Cut a loaded data set into train, validation and test, each a table of roles and labels."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,27 +142,17 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         for name, rows in parts.items()
     }
     groups = None if source.splits.by is None else read_groups(parts, source.splits.by, origins)
-    fractions: dict[str, float] = {
-        name: float(plan[name]) for name in ("test", "validation") if name in plan and name not in parts
-    }
-    shared = share_out(whole, fractions, source, label_names if kind == SINGLE_LABEL else (), groups)
+    shared = share_out(whole, plan, source, label_names if kind == SINGLE_LABEL else (), groups)
     splits, label_names = shared.splits, shared.label_names or label_names
-    findings = list(settled.findings)
-    if label_columns:
-        findings += find_whole_numbers(label_columns["train"].feature, splits["train"].labels, kind == REGRESSION)
-        findings += find_alike_names(label_names, splits["train"].labels) if kind != REGRESSION else []
-    if stream is None:
-        kept = {name: split.get_origin() for name, split in splits.items()}
-        findings += find_shared_ids(raw, kept, {*columns.values(), source.splits.by or ""})
     train: Split | StreamedSplit = splits["train"]
     notes = shared.notes
-    if stream is not None:
-        reader = LabelReader(
-            problem_type=kind,
-            feature=label_columns["train"].feature if label_columns else None,
-            label_names=label_names,
-            known_from="validation",
-        )
+    feature = label_columns["train"].feature if label_columns else None
+    findings = list(settled.findings)
+    if stream is None:
+        findings += _find_odd_labels(splits["train"].labels, feature, label_names, kind)
+        findings += _find_odd_columns(raw, splits, {*columns.values(), source.splits.by or ""})
+    else:
+        reader = LabelReader(problem_type=kind, feature=feature, label_names=label_names, known_from="validation")
         train = _open_train(splits, stream, columns, reader, source.shuffle_buffer)
         notes = (*notes, train.describe())
     return Splits(
@@ -176,6 +166,18 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         notes=notes,
         hub=find_hub_data(source.load, loaded),
     )
+
+
+def _find_odd_labels(
+    labels: np.ndarray | None, feature: Any, label_names: Sequence[str], problem_type: ProblemType
+) -> list[Finding]:
+    if labels is None or problem_type == REGRESSION:
+        return find_whole_numbers(feature, labels, problem_type == REGRESSION)
+    return [*find_whole_numbers(feature, labels, is_regression=False), *find_alike_names(label_names, labels)]
+
+
+def _find_odd_columns(raw: datasets.DatasetDict, splits: Mapping[str, Split], used: Collection[str]) -> list[Finding]:
+    return find_shared_ids(raw, {name: split.get_origin() for name, split in splits.items()}, used)
 
 
 def _open_train(
