@@ -30,7 +30,7 @@ from hf_tune.input_error import InputError
 
 _SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 _OTHER_ROWS = ("comment", "engine", "lineterminator", "skiprows", "skip_blank_lines", "skipfooter")
-_OTHER_COLUMNS = ("dialect", "header", "index_col", "names", "prefix", "usecols")
+_OTHER_COLUMNS = ("dialect", "index_col", "names", "prefix", "usecols")
 """Options of csv files after which rows are no more what stands in the file."""
 _MISSING_OPTIONS = ("keep_default_na", "na_filter", "na_values")
 
@@ -55,7 +55,8 @@ def settle_load(load: Mapping[str, Any]) -> SettledLoad:
         return SettledLoad(load=load)
     found, findings = _settle_encoding(files, load)
     encoding = str(load.get("encoding") or found.get("encoding") or "utf-8")
-    if isinstance(config, CsvConfig) and not load.keys() & {*_OTHER_ROWS, *_OTHER_COLUMNS}:
+    is_plain = not load.keys() & {*_OTHER_ROWS, *_OTHER_COLUMNS} and load.get("header", 0) == 0
+    if isinstance(config, CsvConfig) and is_plain:
         tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config)) for file in files]
         options, more = _settle_layout(tables, config, load)
         found, findings = {**found, **options}, [*findings, *more]
@@ -141,7 +142,7 @@ def _settle_layout(
     if len(separator) != 1:
         return options, findings
     names = load.get("column_names")
-    named = [check_header(table, separator) if names is None else list(names) for table in tables]
+    named = [list(names or _read_header(table, separator, load)) for table in tables]
     cells = Cells()
     for table, columns in zip(tables, named, strict=True):
         if load.get("on_bad_lines", "error") == "error":
@@ -151,6 +152,11 @@ def _settle_layout(
         missing, more = _settle_missing(dict.fromkeys(name for each in named for name in each), cells)
         options, findings = {**options, **missing}, [*findings, *more]
     return options, findings
+
+
+def _read_header(table: CsvFile, separator: str, load: Mapping[str, Any]) -> list[str]:
+    """Return the names in the first row; with `header: 0` it is one, whatever it looks like."""
+    return next(table.read_rows(separator))[1] if "header" in load else check_header(table, separator)
 
 
 def _settle_missing(names: Mapping[str, Any], cells: Cells) -> tuple[dict[str, Any], list[Finding]]:

@@ -136,6 +136,13 @@ def test_a_file_without_a_header_is_read_once_its_columns_are_named(tmp_path: Pa
     assert len(read(load(str(file), column_names=["text", "label"]))) == 20
 
 
+def test_a_header_that_looks_like_data_is_one_where_the_recipe_says_so(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text;label;2020\n" + "".join(f"text {n};{'xy'[n % 2]};5\n" for n in range(20)))
+    with pytest.raises(InputError, match=r"'2020' is a number; .*where this is it, `header: 0`"):
+        load(str(tmp_path / "rows.csv"))
+    assert len(read(load(str(tmp_path / "rows.csv"), header=0))) == 20
+
+
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
