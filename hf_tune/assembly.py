@@ -12,6 +12,7 @@ from hf_tune.adapter.attach import count_parameters
 from hf_tune.adapter.batch_norm import has_moving_statistics, synchronise_batch_norms
 from hf_tune.data.draws import Draws
 from hf_tune.data.encoded import encode_split
+from hf_tune.data.repeats import find_repeats
 from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError, find_key
 from hf_tune.model.new_layers import centre_head
@@ -82,11 +83,7 @@ def build_trainer(
     """
     with recipe.blame("data"):
         encoded = _encode(recipe, task, loaded.processor, splits)
-        counted = [each for each in encoded.values() if count_rows(each) is not None]
-        notes = [note for each in counted for note in task.describe_encoded(each, model)]
-        notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
-    for note in notes:
-        logger.warning(note)
+        notes = _tell_data(task, model, splits, encoded)
     _check_metric(recipe, task, splits)
     with recipe.blame("objective"):
         row_loss = find_row_loss(recipe, splits)
@@ -181,6 +178,17 @@ def _add_partners(recipe: Recipe, task: Task, processor: Any, rows: Any, seed: i
     """Return the training rows, with a partner each where the recipe mixes them."""
     mixing = task.mixing(recipe.preprocess)
     return rows if mixing is None else PartneredRows(rows, mixing, seed, task, processor)
+
+
+def _tell_data(task: Task, model: Any, splits: Splits, encoded: Mapping[str, Any]) -> list[str]:
+    """Log what to know of the data, with rows that show it; return it without them."""
+    findings = [*splits.findings, *find_repeats(splits)]
+    counted = [each for each in encoded.values() if count_rows(each) is not None]
+    notes = [note for each in counted for note in task.describe_encoded(each, model)]
+    notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
+    for note in (*findings, *notes):
+        logger.warning(note)
+    return [*(each.note for each in findings), *notes]
 
 
 def _find_seed(recipe: Recipe) -> int:

@@ -273,3 +273,24 @@ def test_evaluation_sees_no_mixed_row_and_training_sees_only_such(build: Callabl
     assert "partner_labels" not in rows[0] and torch.equal(rows[0]["pixel_values"], rows[1]["pixel_values"])
     assert rows[1]["partner_pixel_values"].shape == rows[1]["pixel_values"].shape
     assert (rows[1]["partner_row"] != rows[1]["row"]).all()
+
+
+def test_what_is_odd_in_the_data_is_logged_with_rows_and_noted_without(
+    write_text_recipe: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = ["rose brick", "leaf moss", "sky sea"] * 8
+    lines = [f"{text} {number % 12};{'ab'[number % 3 == 0]}" for number, text in enumerate(words)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text;label", *lines, "rose brick 0;a"]) + "\n")
+    recipe = load_recipe(
+        write_text_recipe(), ["data.load={path: csv, data_files: " + str(tmp_path / "rows.csv") + "}"]
+    )
+    task = get_task(recipe.task)
+    splits = load_splits(recipe.data, task)
+    loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
+    model = attach_adapter(loaded, recipe.peft, None, task.peft_task_type)
+    trainer = build_trainer(recipe, task, loaded, model, splits)
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "separated by a semicolon" in told and "1 input stands in the data with different labels (3 rows)" in told
+    assert "row 0 of split 'train' has 'b'; row 12 of split 'train'" in told and "'rose brick 0'" in told
+    notes = "\n".join(trainer.data.notes)
+    assert "separated by a semicolon" in notes and "with different labels (3 rows)" in notes and "rose" not in notes

@@ -124,6 +124,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     if outline.quantization:
         console.print(f"[bold]quantised[/] by {outline.quantization}", highlight=False)
     _report_data(console, splits)
+    _report_findings(console, splits)
     with recipe.blame("data"):
         _report_example(console, task, outline, splits)
     with recipe.blame("data"):
@@ -173,6 +174,14 @@ def _report_data(console: Any, splits: "Splits") -> None:
         console.print(table)
     for note in splits.notes:
         console.print(f"- {note}")
+
+
+def _report_findings(console: Any, splits: "Splits") -> None:
+    from hf_tune.data.repeats import find_repeats
+
+    for finding in (*splits.findings, *find_repeats(splits)):
+        console.print("[yellow]warning[/] ", end="")
+        console.print(str(finding), markup=False)
 
 
 def _has_label(labels: Any, number: int) -> Any:

@@ -1,6 +1,7 @@
 """The label column of one split as it stands in the data: what its cells are, checked before they become numbers."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,8 @@ class LabelColumn:
 
         Raises `InputError` for a column that does not hold single values, such as pictures, and for an empty cell.
         """
+        if isinstance(self.feature, datasets.Json):
+            raise self._build_mixture_error()
         if not isinstance(self.feature, (datasets.Value, datasets.ClassLabel)):
             raise self.build_type_error(wanted)
         cells = self.read_raw()
@@ -70,6 +73,14 @@ class LabelColumn:
         hint = "write them as words" if dtype == "bool" and "words" in wanted else "is it the right column?"
         return InputError(problem, hint, at=AT)
 
+    def _build_mixture_error(self) -> InputError:
+        """Return the error of a column of values of several types, about a row of the rarest type."""
+        types = [type(cell).__name__ for cell in self.read_raw()]
+        counts = Counter(types).most_common()
+        row = types.index(counts[-1][0])
+        problem = f"has a label of type {types[row]} ({counts[-1][1]} rows), {counts[0][1]} others are {counts[0][0]}"
+        return self.build_row_error(row, problem, "make them all words, or all numbers")
+
 
 def find_kind(feature: Any) -> str | None:
     """Return what cells are: `WORDS` (a ClassLabel's names too), `WHOLE_NUMBERS`, `FRACTIONS`, or None of them."""
@@ -82,9 +93,12 @@ def find_kind(feature: Any) -> str | None:
 
 def check_same_kind(columns: Mapping[str, LabelColumn], features: Mapping[str, Any]) -> None:
     """Raise where one split has words and train whole numbers, or the other way: nothing says which is which."""
-    train = find_kind(features["train"])
-    for split, feature in features.items():
-        kind = find_kind(feature)
+    kinds = {split: find_kind(feature) for split, feature in features.items()}
+    whole = {
+        split: WHOLE_NUMBERS if kind == FRACTIONS else kind for split, kind in kinds.items()
+    }  # read as such before
+    train = whole["train"]
+    for split, kind in whole.items():
         if train is not None and kind is not None and kind != train:
             problem = f"column {columns[split].name!r} holds {kind} in split {split!r} and {train} in split 'train'"
             raise InputError(problem, "make them all words, or give every split the same ClassLabel", at=AT)

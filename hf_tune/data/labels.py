@@ -84,11 +84,14 @@ def _read_classes(column: LabelColumn) -> list[str | int]:
     cells = column.read_cells("words or whole numbers")
     feature, split = column.feature, column.origin.split
     kind = find_kind(feature)
-    if kind == FRACTIONS:
+    torn = next((cell for cell in cells if not float(cell).is_integer()), None) if kind == FRACTIONS else None
+    if torn is not None:
         problem = f"labels in column {column.name!r} of split {split!r} are {kind} ({feature.dtype})"
-        raise InputError(f"{problem}, such as {cells[0]!r}", "write them as whole numbers or words", at=AT)
+        raise InputError(f"{problem}, such as {torn!r}", "write them as whole numbers or words", at=AT)
     if kind is None:
         raise column.build_type_error("words or whole numbers")
+    if kind == FRACTIONS:  # as pandas stores whole numbers of a column that had a gap
+        return [int(cell) for cell in cells]
     return [column.name_class(row, cell, feature) for row, cell in enumerate(cells)]
 
 

@@ -85,6 +85,10 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
     except FileNotFoundError as error:
         key = next((key for key in ("data_files", "data_dir") if key in load), "path")
         hint = "paths are relative to the folder you start in"
+        folder = str(load.get("data_dir") or path)
+        if "data_files" not in load and os.path.isdir(folder):
+            hint = "give pictures in one folder per class, or csv, json or parquet files"
+            raise InputError(f"folder {folder!r} holds no data", hint, at=("load", key)) from None
         raise InputError(f"not found: {error}", hint, at=("load", key)) from None
     except (
         datasets.exceptions.DatasetGenerationError,

@@ -1,71 +1,36 @@
 """Cut a loaded data set into train, validation and test, each a table of roles and labels."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import datasets
 import numpy as np
 
+from hf_tune.data.class_folders import describe_folders
+from hf_tune.data.cuts import share_out
+from hf_tune.data.data_source import DataSource, SplitPlan
+from hf_tune.data.findings import Finding, find_alike_names, find_shared_ids, find_whole_numbers
+from hf_tune.data.groups import read_groups
 from hf_tune.data.hub_data import HubData, find_hub_data
 from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
-from hf_tune.data.labels import cut_stratified
 from hf_tune.data.loading import load_raw
 from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
 from hf_tune.data.stream_heads import leave_encoded, read_tables
 from hf_tune.data.stream_labels import LabelReader
 from hf_tune.data.streamed import StreamedSplit
+from hf_tune.data.table_files import settle_load
 from hf_tune.input_error import InputError
-from hf_tune.task import SINGLE_LABEL, Example, Kept, ProblemType, Task
+from hf_tune.task import REGRESSION, SINGLE_LABEL, Example, Kept, ProblemType, Task
 
 
 _VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 _MADE_VALIDATION = 0.1
 SHUFFLE_BUFFER = 1_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitPlan:
-    """The `data.splits:` block: an expression such as `train[:80%]`, or a fraction to cut from train."""
-
-    train: str = "train"
-    validation: str | float | None = None
-    """None: the data set's own validation split; where it has none, a tenth of train."""
-    test: str | float | None = None
-    """None: the data set's own test split, if it has one."""
-    seed: int = 0
-    """Seed of the cuts; `training.seed` does not move them, so that runs with other seeds stay comparable."""
-
-    def __post_init__(self) -> None:
-        """Check the fractions."""
-        for name in ("validation", "test"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and not 0 < value < 1:
-                raise InputError(f"{value!r} is no fraction of train", "give one between 0 and 1", at=(name,))
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSource:
-    """The `data:` block."""
-
-    load: Mapping[str, Any]
-    """Arguments of `datasets.load_dataset`; or `path: package.module:function`, the rest being its arguments."""
-    splits: SplitPlan = field(default_factory=SplitPlan)
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Role → column; a role that is left out is the column of its own name."""
-    shuffle_buffer: int | None = None
-    """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000."""
-
-    def __post_init__(self) -> None:
-        """Check the buffer."""
-        if self.shuffle_buffer is not None and self.shuffle_buffer < 1:
-            raise InputError(
-                f"{self.shuffle_buffer!r} is out of range", "it must be at least 1", at=("shuffle_buffer",)
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +98,8 @@ class Splits:
     """What a label is, in transformers' words: `single_label_classification`, `multi_label_classification` …"""
     fingerprint: str
     """Changes whenever the content of the loaded data changes."""
+    findings: tuple[Finding, ...] = ()
+    """What is odd in the data and no mistake for sure."""
     notes: tuple[str, ...] = ()
     """What a reader of the results has to know about how the splits came about."""
     hub: HubData | None = None
@@ -145,7 +112,8 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     `problem_type` None: what the label column looks like. Raises `InputError` for data that cannot be loaded, a split
     or column that is not there, splits that overlap or are empty, and labels that do not fit; it names row and split.
     """
-    loaded = load_raw(source.load)
+    settled = settle_load(source.load)
+    loaded = load_raw(settled.load)
     plan = _plan(source.splits, loaded)
     raw = read_tables(loaded, plan)
     pieces = {name: find_pieces(raw, each, name) for name, each in plan.items() if isinstance(each, str)}
@@ -153,41 +121,40 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     check_disjoint(plan, pieces)
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
-        _check_rows(rows, columns, name, plan[name])
-    label_role = task.label_role
+        _check_rows(rows, columns, name, plan[name], source.load)
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {
-        name: LabelColumn(rows=rows, name=columns[label_role], origin=origins[name])
+        name: LabelColumn(rows=rows, name=columns[task.label_role], origin=origins[name])
         for name, rows in parts.items()
-        if label_role is not None
+        if task.label_role is not None
     }
     stream = loaded.get(source.splits.train)
     stream = stream if isinstance(stream, datasets.IterableDataset) else None
     label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
-    splits = {
+    whole = {
         name: Split(
             name=name,
-            rows=_role_rows(rows, columns, label_role),
-            label_role=label_role,
+            rows=_role_rows(rows, columns, task.label_role),
+            label_role=task.label_role,
             labels=labels.get(name),
             origin=origins[name],
         )
         for name, rows in parts.items()
     }
-    notes = _cut_missing(splits, plan, source.splits.seed, label_names if kind == SINGLE_LABEL else ())
+    groups = None if source.splits.by is None else read_groups(parts, source.splits.by, origins)
+    shared = share_out(whole, plan, source, label_names if kind == SINGLE_LABEL else (), groups)
+    splits, label_names = shared.splits, shared.label_names or label_names
     train: Split | StreamedSplit = splits["train"]
-    if stream is not None:
-        feature = label_columns["train"].feature if label_columns else None
+    notes = shared.notes
+    feature = label_columns["train"].feature if label_columns else None
+    findings = list(settled.findings)
+    if stream is None:
+        findings += _find_odd_labels(splits["train"].labels, feature, label_names, kind)
+        findings += _find_odd_columns(raw, splits, {*columns.values(), source.splits.by or ""})
+    else:
         reader = LabelReader(problem_type=kind, feature=feature, label_names=label_names, known_from="validation")
-        train = StreamedSplit(
-            head=splits["train"],
-            stream=leave_encoded(stream),
-            columns=columns,
-            labels=reader,
-            known_labels=splits["validation"].get_labels(),
-            shuffle_buffer=source.shuffle_buffer or SHUFFLE_BUFFER,
-        )
-        notes.append(train.describe())
+        train = _open_train(splits, stream, columns, reader, source.shuffle_buffer)
+        notes = (*notes, train.describe())
     return Splits(
         train=train,
         validation=splits["validation"],
@@ -195,8 +162,39 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         label_names=tuple(label_names),
         problem_type=kind,
         fingerprint=_fingerprint(raw),
-        notes=tuple(notes),
+        findings=tuple(findings),
+        notes=notes,
         hub=find_hub_data(source.load, loaded),
+    )
+
+
+def _find_odd_labels(
+    labels: np.ndarray | None, feature: Any, label_names: Sequence[str], problem_type: ProblemType
+) -> list[Finding]:
+    if labels is None or problem_type == REGRESSION:
+        return find_whole_numbers(feature, labels, problem_type == REGRESSION)
+    return [*find_whole_numbers(feature, labels, is_regression=False), *find_alike_names(label_names, labels)]
+
+
+def _find_odd_columns(raw: datasets.DatasetDict, splits: Mapping[str, Split], used: Collection[str]) -> list[Finding]:
+    return find_shared_ids(raw, {name: split.get_origin() for name, split in splits.items()}, used)
+
+
+def _open_train(
+    splits: Mapping[str, Split],
+    stream: datasets.IterableDataset,
+    columns: Mapping[str, str],
+    labels: LabelReader,
+    shuffle_buffer: int | None,
+) -> StreamedSplit:
+    """Return train as a stream; its first rows are the train split of `splits`."""
+    return StreamedSplit(
+        head=splits["train"],
+        stream=leave_encoded(stream),
+        columns=columns,
+        labels=labels,
+        known_labels=splits["validation"].get_labels(),
+        shuffle_buffer=shuffle_buffer or SHUFFLE_BUFFER,
     )
 
 
@@ -205,22 +203,6 @@ def _find_columns(source: DataSource, task: Task, parts: Mapping[str, datasets.D
     there = {name for rows in parts.values() for name in rows.column_names} | set(source.columns)
     roles = [role for role in task.columns if role in there or role not in task.optional_columns]
     return {role: source.columns.get(role, role) for role in roles}
-
-
-def _cut_missing(
-    splits: dict[str, Split], plan: Mapping[str, str | float], seed: int, strata: Sequence[str]
-) -> list[str]:
-    """Cut from train what the plan gives as a fraction, put it beside the others, and return what to know of it."""
-    notes = []
-    for name in ("test", "validation"):
-        if name in plan and name not in splits:
-            fraction = float(plan[name])
-            splits["train"], splits[name] = _cut(splits["train"], fraction, seed, strata, name)
-            how = "stratified by label" if strata else "at random"
-            notes.append(f"The {name} split was cut from train: {fraction:.0%} of its rows, {how}, seed {seed}.")
-    if "test" not in splits:
-        notes.append("There is no test split: one split both chose the checkpoint and is reported.")
-    return notes
 
 
 def _read_labels(
@@ -243,7 +225,13 @@ def _plan(plan: SplitPlan, raw: Mapping[str, Any]) -> dict[str, str | float]:
     return {name: value for name, value in planned.items() if value is not None}
 
 
-def _check_rows(rows: datasets.Dataset, columns: Mapping[str, str], split: str, expression: str | float) -> None:
+def _check_rows(
+    rows: datasets.Dataset,
+    columns: Mapping[str, str],
+    split: str,
+    expression: str | float,
+    load: Mapping[str, Any],
+) -> None:
     """Raise where a split is empty or lacks the column of a role."""
     if len(rows) == 0:
         raise InputError(f"split {split!r} ({expression}) has no row", at=("splits", split))
@@ -252,7 +240,7 @@ def _check_rows(rows: datasets.Dataset, columns: Mapping[str, str], split: str, 
             known = ", ".join(rows.column_names)
             raise InputError(
                 f"split {split!r} has no column {column!r} for the role `{role}`",
-                f"its columns are: {known}",
+                describe_folders(load, rows.column_names) or f"its columns are: {known}",
                 at=("columns", role),
             )
 
@@ -267,13 +255,6 @@ def _role_rows(rows: datasets.Dataset, columns: Mapping[str, str], label_role: s
         if isinstance(rows.features[role], datasets.Image):
             rows = rows.cast_column(role, datasets.Image(decode=False))
     return rows
-
-
-def _cut(split: Split, fraction: float, seed: int, label_names: Any, name: str) -> tuple[Split, Split]:
-    labels = split.labels if label_names else None
-    kept, cut = cut_stratified(len(split), labels, fraction, seed, label_names, name)
-    part = split.select(cut)
-    return split.select(kept), replace(part, name=name, origin=replace(part.get_origin(), split=name))
 
 
 def _fingerprint(raw: datasets.DatasetDict) -> str:

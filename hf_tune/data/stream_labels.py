@@ -45,6 +45,8 @@ class LabelReader:
 
     def _find(self, cell: Any, feature: Any) -> int:
         """Return the number of a class, given by its name or by its own number."""
+        if isinstance(cell, float) and cell.is_integer():
+            cell = int(cell)
         named = isinstance(feature, datasets.ClassLabel) and isinstance(cell, int)
         name = feature.names[cell] if named and 0 <= cell < len(feature.names) else str(cell)
         if name in self.label_names and cell != -1:

@@ -42,7 +42,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     check_block(_BLOCKS, values, (), report)
     # Only now the heavy imports: a broken file is reported without waiting for torch.
     from hf_tune.adapter.method_words import get_learning_rates
-    from hf_tune.data.splits import DataSource
+    from hf_tune.data.data_source import DataSource
     from hf_tune.hub.hub_block import Hub
     from hf_tune.model.checkpoint_config import ModelSource
     from hf_tune.recipe.rules import find_broken_rules

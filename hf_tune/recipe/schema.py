@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_tune.adapter.attach import BatchNorm, Method
-from hf_tune.data.splits import DataSource
+from hf_tune.data.data_source import DataSource
 from hf_tune.hub.hub_block import Hub
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint_config import ModelSource

@@ -58,9 +58,21 @@ def a_stream_is_read_as_it_trains(values: Mapping[str, Any], task: Task) -> Iter
         yield ("data", "shuffle_buffer"), "only a stream is shuffled in a buffer", hint
 
 
+def a_stream_cannot_be_cut(values: Mapping[str, Any], task: Task) -> Iterator[tuple[KeyPath, str, str]]:
+    """Yield what needs all rows before the run: which group a row is in, and how many rows a class has."""
+    data = values.get("data") or {}
+    splits = data.get("splits")
+    if is_streamed(values) and isinstance(splits, Mapping) and splits.get("by") is not None:
+        problem = "of a stream nobody knows which values stand in train"
+        yield ("data", "splits", "by"), problem, "leave it out, and cut the data before"
+    if is_streamed(values) and data.get("rare") is not None:
+        yield ("data", "rare"), "of a stream nobody has counted the rows of a class", "leave it out"
+
+
 STREAM_RULES = (
     a_stream_ends_after_max_steps,
     a_stream_has_no_epochs,
     a_stream_has_no_longest_row,
     a_stream_is_read_as_it_trains,
+    a_stream_cannot_be_cut,
 )

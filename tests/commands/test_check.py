@@ -211,3 +211,40 @@ def test_where_a_run_would_be_pushed_is_asked_and_told(
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     assert main([recipe, "hub.repo_id=alice/a", "card.license=mit"]) == 2
     assert "the Hub does not accept the token" in capsys.readouterr().err
+
+
+def test_what_is_odd_in_the_data_is_a_warning_with_its_rows(
+    write_text_recipe: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"text {number // 2};{['Good', 'good', 'bad'][number % 3]};u{number % 5}" for number in range(30)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text;label;user", *lines]) + "\n")
+    load = "data.load={path: csv, data_files: " + str(tmp_path / "rows.csv") + "}"
+    assert main([str(write_text_recipe()), load]) == 0
+    told = capsys.readouterr().out
+    assert "warning Cells are separated by a semicolon" in told
+    assert "warning Classes with nearly the same name: 'Good' (9 rows) and 'good' (9 rows)." in told
+    assert "warning Values of column 'user', an identifier by its name, stand in two splits (3 in train and" in told
+    assert "warning 15 inputs stand in the data with different labels (30 rows)" in told
+    assert "\n    row 0 of split 'train' has 'Good'; row 1 of split 'train' has 'good': 'text 0'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "words"),
+    [
+        ("text,label\na,x\nb,y\nc,x\n", "peft=full", ": data.rare: class 'y' (1 row): too few for 2 splits"),
+        ("text,label\na,x\nb,y\n", "data.splits.by=user", ": data.splits.by: split 'train' has no column 'user'"),
+        ("a,x\nb,y\nc,x\n", "peft=full", ": data.load.data_files: "),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told_with_its_key(
+    text: str,
+    override: str,
+    words: str,
+    write_text_recipe: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "rows.csv").write_text(text)
+    load = "data.load={path: csv, data_files: " + str(tmp_path / "rows.csv") + "}"
+    assert main([str(write_text_recipe()), load, override]) == 2
+    assert words in capsys.readouterr().err

@@ -52,8 +52,8 @@ def test_a_class_label_keeps_its_names_and_numbers() -> None:
         ),
         (
             [0, 1],
-            [0.0, 1.0],
-            r"split 'test' are numbers with a fraction \(float64\), such as 0.0; write them as whole",
+            [0.0, 1.5],
+            r"split 'test' are numbers with a fraction \(float64\), such as 1.5; write them as whole",
         ),
         ([True, False], [True], r"split 'train' holds true and false \(bool\), not .*; write them as words"),
         ([[1], [2]], [[1]], r"split 'train' holds lists of whole numbers \(int64\), not words or whole numbers"),
@@ -117,6 +117,12 @@ def test_pictures_are_no_labels_and_none_is_decoded_to_say_so() -> None:
 def test_a_class_without_a_row_is_named() -> None:
     with pytest.raises(InputError, match="no row of class 'z'"):
         read(train=table([0, 1], ["x", "y", "z"]))
+
+
+def test_whole_numbers_that_are_stored_as_fractions_are_classes() -> None:
+    """pandas stores them so where a cell of the column was empty."""
+    names, labels = read(train=table([2.0, 1.0]), test=table([1, 2]))
+    assert names == ("1", "2") and labels["train"].tolist() == [1, 0] and labels["test"].tolist() == [0, 1]
 
 
 def test_a_cut_is_stratified_repeatable_and_disjoint() -> None:

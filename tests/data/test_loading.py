@@ -98,6 +98,16 @@ def test_data_that_is_not_there_is_told(load: dict[str, Any], words: str, key: s
     assert caught.value.at == ("load", key)
 
 
+@pytest.mark.parametrize("by_path", [False, True])
+def test_an_empty_folder_is_told_with_the_cure(tmp_path: Path, by_path: bool) -> None:
+    load = (
+        {"path": str(tmp_path / "empty")} if by_path else {"path": "imagefolder", "data_dir": str(tmp_path / "empty")}
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"folder '.*empty' holds no data; give pictures in one folder per class"):
+        load_raw(load)
+
+
 def test_a_file_in_place_of_its_format_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"own_rows.py' is a file; write the format as `path`.* `module:function`"):
         load_raw({"path": str(tmp_path / "own_rows.py")})

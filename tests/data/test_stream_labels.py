@@ -37,6 +37,7 @@ def test_a_cell_becomes_the_number_of_its_label(kind: ProblemType, feature: Any,
 
 def test_whole_numbers_are_names_like_words() -> None:
     assert reader(SINGLE_LABEL, datasets.Value("int64"), ("3", "10")).read(10) == 1
+    assert reader(SINGLE_LABEL, datasets.Value("float64"), ("3", "10")).read(10.0) == 1
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,9 @@ def test_a_stream_that_breaks_off_is_told(write: Callable[..., Splits], tmp_path
         path.unlink()
     with pytest.raises(StreamBroken, match=r"split 'train' breaks off: .*; mend its file, or the connection; "):
         stream.__getitems__([0, 1])
+
+
+def test_a_class_that_is_not_among_the_first_rows_is_no_rare_one(write: Callable[..., Splits]) -> None:
+    late = [{"text": str(number), "label": "a"} for number in range(120)] + rows(10)
+    splits = write(late, rows(4))
+    assert splits.label_names == ("a", "b") and splits.findings == ()

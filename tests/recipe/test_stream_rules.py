@@ -33,6 +33,8 @@ def recipe(training: dict[str, Any] | None = None, **data: Any) -> dict[str, Any
         (recipe({"train_sampling_strategy": "group_by_length"}), "training.train_sampling_strategy", "leave it out"),
         (recipe({"auto_find_batch_size": True}), "training.auto_find_batch_size", "longest row"),
         (recipe(load={"num_proc": 2}), "data.load.num_proc", "dataloader_num_workers"),
+        (recipe(splits={"by": "user"}), "data.splits.by", "nobody knows which values stand in train"),
+        (recipe(rare="drop"), "data.rare", "nobody has counted the rows of a class"),
         (recipe(load={"streaming": False}, shuffle_buffer=5), "data.shuffle_buffer", "only a stream"),
         (
             {**recipe({"save_steps": 5}), "early_stopping": {}},
