@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from hf_tune.recipe.leaves import list_local_paths
 from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import save_recipe
+from hf_tune.results.classification_metrics import find_missing_metrics
+from hf_tune.results.decision import check_decision
 from hf_tune.results.record import read_results
-from hf_tune.task import REGRESSION, LoadedModel, Task
+from hf_tune.small_data import check_beside, fit_beside
+from hf_tune.task import REGRESSION, SINGLE_LABEL, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.batch_sampler import share_rows
 from hf_tune.training.checkpoints import check_total_batch, find_checkpoint, settle_checkpoints
@@ -85,6 +89,8 @@ def build_trainer(
     for note in notes:
         logger.warning(note)
     _check_metric(recipe, task, splits)
+    with recipe.blame("decision"):
+        check_decision(recipe.decision, splits.label_names, splits.validation.get_labels())
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -128,6 +134,8 @@ def build_trainer(
         _check_forward(trainer)
     with recipe.blame("speed"):
         trainer.feature_plan = plan_features(trainer)
+    with recipe.blame("linear_baseline"):
+        check_beside(recipe, trainer)
     return trainer
 
 
@@ -152,6 +160,7 @@ def hold_run(
                 save_recipe(recipe, folder, loaded)
                 say_disk(folder, _estimate_disk(recipe, trainer.model))
         with explained(trainer):
+            trainer.data = replace(trainer.data, linear_baseline=fit_beside(recipe, trainer))
             yield None if checkpoint is None else str(folder / checkpoint.name)
 
 
@@ -248,10 +257,12 @@ def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str
 
 def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:
     """Raise where the best checkpoint is chosen by a metric that this kind of label does not have."""
-    known = ("loss", *task.metric_names[splits.problem_type])
+    missing = find_missing_metrics(len(splits.label_names)) if splits.problem_type == SINGLE_LABEL else ()
+    known = ("loss", *(name for name in task.metric_names[splits.problem_type] if name not in missing))
     metric = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
     if metric not in known:
         block, key = ("early_stopping", "metric") if recipe.early_stopping else ("training", "metric_for_best_model")
-        problem = f"the labels are of the kind {splits.problem_type}, which has no metric {metric!r}"
+        kind = f"{splits.problem_type}, {len(splits.label_names)} of them"
+        problem = f"the labels are of the kind {kind}, which has no metric {metric!r}"
         with recipe.blame(block):
             raise InputError(problem, f"it has: {', '.join(known)}", at=(key,))

@@ -14,6 +14,7 @@ from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.labels import cut_stratified
 from hf_tune.data.loading import load_raw
+from hf_tune.data.positive_label import put_positive_last
 from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
 from hf_tune.data.stream_heads import leave_encoded, read_tables
@@ -57,6 +58,8 @@ class DataSource:
     splits: SplitPlan = field(default_factory=SplitPlan)
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role → column; a role that is left out is the column of its own name."""
+    positive: str | int | None = None
+    """Of two classes the one that is looked for: sensitivity, AUROC … are of it; None: the second one."""
     shuffle_buffer: int | None = None
     """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000."""
 
@@ -164,6 +167,8 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     stream = loaded.get(source.splits.train)
     stream = stream if isinstance(stream, datasets.IterableDataset) else None
     label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
+    if source.positive is not None:
+        label_names, labels = put_positive_last(label_names, labels, source.positive)
     splits = {
         name: Split(
             name=name,

@@ -30,6 +30,8 @@ class TrainingData:
     new_layers: frozenset[str] = frozenset()
     objective: Objective = field(default_factory=Objective)
     speed: Speed = field(default_factory=Speed)
+    linear_baseline: Any = None
+    """Logistic regression that is scored beside, fitted before the first step; None where there is none."""
     notes: Sequence[str] = ()
     """What a reader of the results has to know about the rows."""
 
