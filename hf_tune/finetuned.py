@@ -140,8 +140,8 @@ class Finetuned:
             kept = self.task.keep_per_row(outputs, batch, self.problem_type)
             kept |= {"labels": batch["labels"]} if "labels" in batch else {}
             parts.append({name: value.cpu().numpy() for name, value in kept.items()})
-        kept = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
-        return decide(kept, self.threshold)
+        names = parts[0] if parts else ()
+        return decide({name: np.concatenate([part[name] for part in parts]) for name in names}, self.threshold)
 
     @torch.inference_mode()
     def _run(

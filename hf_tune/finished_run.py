@@ -20,10 +20,11 @@ from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
-from hf_tune.results.advice import list_advice
+from hf_tune.results.advice import describe_width, list_advice
 from hf_tune.results.decision import Threshold, choose_threshold, decide, describe_threshold, save_threshold
 from hf_tune.results.saved_files import save_files
 from hf_tune.results.train_gap import describe_fit
+from hf_tune.results.two_classes import name_positive
 from hf_tune.run_card import write_card
 from hf_tune.small_data import describe_linear
 from hf_tune.task import Kept, LoadedModel, Scored, Task
@@ -53,7 +54,7 @@ def finish_run(
     if weights is not None:
         model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
-    threshold = recipe.decision and choose_threshold(recipe.decision, kept["validation"], splits.label_names)
+    threshold = choose_threshold(recipe.decision, kept["validation"], splits.label_names)
     files = save_files(folder, lambda aside: _save(model, loaded.processor, threshold, aside))
     cast_to_float32(model)  # what follows reads and compares in float32
     ranked, kept = kept, {name: decide(rows, threshold) for name, rows in kept.items()}
@@ -65,7 +66,8 @@ def finish_run(
     results["decision"] = asdict(threshold) if threshold else None
     linear = describe_linear(trainer.data.linear_baseline, ranked, split, task, splits.label_names)
     results["linear_baseline"] = linear
-    results["advice"] = list_advice(results, split)
+    results["positive"] = name_positive(splits.label_names, scores[split])
+    results["advice"] = list_advice(results)
     finetuned = Finetuned(
         task=task,
         model=model,
@@ -214,11 +216,14 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(record.format_table(results["splits"], results["baseline"], results["linear_baseline"]))
+    console.print(
+        record.format_table(results["splits"], results["baseline"], results["positive"], results["linear_baseline"])
+    )
     if results["decision"]:
-        console.print(describe_threshold(results["decision"]), highlight=False)
-    for sentence in results["advice"]:
-        console.print(sentence, highlight=False)
+        console.print(describe_threshold(results["decision"]), highlight=False, markup=False)
+    width = describe_width(results, reported_split(results)[0])
+    for sentence in ([width] if width else []) + results["advice"]:
+        console.print(sentence, highlight=False, markup=False)
     word = "passed" if proof.passed else "FAILED"
     console.print(
         f"proof {word}: reloaded in a fresh process, {proof.rows} rows, max |Δ| {proof.max_abs_difference:.2g}"

@@ -12,17 +12,17 @@ RISE = 1.1
 """Validation loss at the saved step over its lowest, from which on the rise is told."""
 
 
-def list_advice(results: Mapping[str, Any], split: str) -> list[str]:
-    """Return one sentence for each thing that the reported split and the curves show; plain text.
+def list_advice(results: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each thing that the scores and the curves show; keys stand between backticks.
 
     `results` is what results.json holds, as far as it is known.
     """
-    found = [_tell_width(results, split), _tell_linear(results), _tell_parting(results), _tell_rise(results)]
+    found = [_tell_linear(results), _tell_parting(results), _tell_rise(results)]
     return [sentence for sentence in found if sentence]
 
 
-def _tell_width(results: Mapping[str, Any], split: str) -> str:
-    """Tell how wide an interval is that comes from few rows."""
+def describe_width(results: Mapping[str, Any], split: str) -> str:
+    """Return how wide the interval of the headline score is where few rows were scored; nothing where they are many."""
     rows, metric = results["data"]["rows"][split], results["baseline"]["metric"]
     score = results["splits"][split].get(metric)
     if rows is None or rows >= FEW_ROWS or score is None or score["low"] is None:

@@ -23,7 +23,7 @@ def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
     for name, statistic in _CLASS_STATISTICS.items():
         scores[name] = score_confusion(confusion, statistic)
     scores["log_loss"] = score_mean(tabulate_classes(kept)[:, 2])
-    return scores | _score_ranking(kept, len(label_names))
+    return {**scores, **_score_ranking(kept, len(label_names))}
 
 
 def find_missing_metrics(num_labels: int) -> frozenset[str]:

@@ -50,16 +50,12 @@ class Decision:
     def __post_init__(self) -> None:
         """Check that the threshold is a known one, and that costs are there where they are read."""
         at = ("threshold",)
-        if isinstance(self.threshold, str) and self.threshold not in _WORDS:
-            raise InputError(f"{self.threshold!r} is no threshold", _HINT, at=at)
         if isinstance(self.threshold, Mapping):
-            if len(self.threshold) != 1 or next(iter(self.threshold)) not in _REACHED:
-                raise InputError(f"{dict(self.threshold)!r} is no threshold", _HINT, at=at)
-        elif isinstance(self.threshold, (int, float)):
+            _check_reached(self.threshold, at)
+        elif not isinstance(self.threshold, str):
             _check_share(self.threshold, at)
-        for name, value in self.threshold.items() if isinstance(self.threshold, Mapping) else ():
-            if value != 1:
-                _check_share(value, (*at, name))
+        elif self.threshold not in _WORDS:
+            raise InputError(f"{self.threshold!r} is no threshold", _HINT, at=at)
         if self.threshold == "costs" and self.costs is None:
             hint = "write `costs: {false_positive: 1, false_negative: 5}` beside it"
             raise InputError("`threshold: costs` needs to know what mistakes cost", hint, at=at)
@@ -110,11 +106,13 @@ def check_decision(decision: Decision | None, label_names: Sequence[str], valida
         raise InputError(problem, "give it rows of both classes, or leave the block out", at=("threshold",))
 
 
-def choose_threshold(decision: Decision, kept: Kept, label_names: Sequence[str]) -> Threshold:
-    """Return the threshold that a rule chooses on kept validation rows, which are of both classes.
+def choose_threshold(decision: Decision | None, kept: Kept, label_names: Sequence[str]) -> Threshold | None:
+    """Return the threshold that a rule chooses on kept validation rows, which are of both classes; None without one.
 
     Candidates lie half-way between neighbouring rows, in log-odds; of equally good ones the nearest to 0.5 is taken.
     """
+    if decision is None:
+        return None
     log_odds, positive = read_log_odds(kept), kept["labels"] == 1
     if isinstance(decision.threshold, (int, float)):
         cuts = np.asarray([logit(float(decision.threshold))])
@@ -193,6 +191,15 @@ def _weigh(decision: Decision, hits: np.ndarray, alarms: np.ndarray, positive: n
     if decision.threshold == "f1":
         return 2 * hits / (count + hits + alarms)
     return sensitivity + specificity
+
+
+def _check_reached(threshold: Mapping[str, float], at: tuple[str, ...]) -> None:
+    """Raise where a block does not say what is to be reached; all rows of a kind may be asked for."""
+    if len(threshold) != 1 or next(iter(threshold)) not in _REACHED:
+        raise InputError(f"{dict(threshold)!r} is no threshold", _HINT, at=at)
+    for name, value in threshold.items():
+        if value != 1:
+            _check_share(value, (*at, name))
 
 
 def _check_share(value: float, at: tuple[str, ...]) -> None:

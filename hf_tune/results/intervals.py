@@ -23,7 +23,7 @@ def score_proportion(hits: int, count: int) -> Score:
 
 
 def score_share(value: float, count: int) -> Score:
-    """Return a share that need not be of whole rows with Wilson's interval for so many rows; without one, no number."""
+    """Return a share, which need not be of whole rows, with Wilson's interval for so many; of none it is no number."""
     if not count:
         return Score(value=math.nan)
     square = _Z**2 / count

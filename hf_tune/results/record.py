@@ -89,12 +89,18 @@ def save_table(columns: Mapping[str, Any], file: Path) -> None:
 
 
 def format_table(
-    splits: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any], linear: Mapping[str, Any] | None = None
+    splits: Mapping[str, Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    positive: str | None = None,
+    linear: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Return a rich table of the scores of every split, with intervals, and the baselines beside."""
+    """Return a rich table of the scores of every split, with intervals, and the baselines beside.
+
+    `positive` is the one of two classes that is looked for.
+    """
     from rich.table import Table
 
-    table = Table(title="Scores, with 95 % intervals")
+    table = Table(title="Scores, with 95 % intervals" + (f"; positive: {positive}" if positive else ""))
     table.add_column("metric")
     for name in splits:
         table.add_column(name, justify="right")

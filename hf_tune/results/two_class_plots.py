@@ -1,4 +1,4 @@
-"""Picture of two classes: the ROC and precision-recall curves with the decision on them, and whether scores are true."""
+"""Picture of two classes: ROC and precision-recall curves with the decision on them, and whether scores are true."""
 
 from collections.abc import Sequence
 from pathlib import Path

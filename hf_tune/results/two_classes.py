@@ -4,7 +4,8 @@ Rows are ranked by log-odds: probabilities of a sure network are all 1.0, and ti
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from hf_tune.task import Kept, Score
 
 NAMES = ("sensitivity", "specificity", "auroc", "average_precision")
 """Of what `score_two_classes` gives."""
+
+
+def name_positive(label_names: Sequence[str], scores: Mapping[str, Any]) -> str | None:
+    """Return the class that sensitivity and AUROC are of; None where no such score is there."""
+    return label_names[1] if len(label_names) == 2 and {"sensitivity", "specificity"} & set(scores) else None
 
 
 def order_log_probabilities(kept: Kept, num_labels: int) -> np.ndarray | None:
