@@ -88,9 +88,7 @@ def build_trainer(
         notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
     for note in notes:
         logger.warning(note)
-    _check_metric(recipe, task, splits)
-    with recipe.blame("decision"):
-        check_decision(recipe.decision, splits.label_names, splits.validation.get_labels())
+    _check_scores(recipe, task, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -117,12 +115,12 @@ def build_trainer(
         speed=recipe.speed,
         notes=(*splits.notes, *notes),
     )
-    stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
-    pushes = build_background_push(recipe, model, loaded)
+    callbacks = recipe.early_stopping.callbacks() if recipe.early_stopping else []
+    callbacks += build_background_push(recipe, model, loaded)
     is_made = recipe.output_dir.exists()
     with recipe.blame("training"):
         try:
-            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, [*stops, *pushes])
+            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, callbacks)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
         if not is_made:  # the Trainer has made it, and the checks go on
@@ -134,7 +132,6 @@ def build_trainer(
         _check_forward(trainer)
     with recipe.blame("speed"):
         trainer.feature_plan = plan_features(trainer)
-    with recipe.blame("linear_baseline"):
         check_beside(recipe, trainer)
     return trainer
 
@@ -255,8 +252,10 @@ def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str
     return [note]
 
 
-def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:
-    """Raise where the best checkpoint is chosen by a metric that this kind of label does not have."""
+def _check_scores(recipe: Recipe, task: Task, splits: Splits) -> None:
+    """Raise where the best checkpoint, or a decision, is chosen by what this kind of label does not have."""
+    with recipe.blame("decision"):
+        check_decision(recipe.decision, splits.label_names, splits.validation.get_labels())
     missing = find_missing_metrics(len(splits.label_names)) if splits.problem_type == SINGLE_LABEL else ()
     known = ("loss", *(name for name in task.metric_names[splits.problem_type] if name not in missing))
     metric = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")

@@ -55,7 +55,7 @@ def finish_run(
         model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
     threshold = choose_threshold(recipe.decision, kept["validation"], splits.label_names)
-    files = save_files(folder, lambda aside: _save(model, loaded.processor, threshold, aside))
+    files = save_files(folder, lambda aside: _save(model, loaded.processor, aside, threshold))
     cast_to_float32(model)  # what follows reads and compares in float32
     ranked, kept = kept, {name: decide(rows, threshold) for name, rows in kept.items()}
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
@@ -97,7 +97,7 @@ def _build_whole(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits
     return model
 
 
-def _save(model: Any, processor: Any, threshold: Threshold | None, folder: Path) -> None:
+def _save(model: Any, processor: Any, folder: Path, threshold: Threshold | None = None) -> None:
     save_threshold(threshold, folder)
     if hasattr(model, "peft_config"):
         model.save_pretrained(folder)
@@ -216,9 +216,8 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(
-        record.format_table(results["splits"], results["baseline"], results["positive"], results["linear_baseline"])
-    )
+    linear = results["linear_baseline"]
+    console.print(record.format_table(results["splits"], results["baseline"], results["positive"], linear))
     if results["decision"]:
         console.print(describe_threshold(results["decision"]), highlight=False, markup=False)
     width = describe_width(results, reported_split(results)[0])

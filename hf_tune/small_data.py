@@ -33,7 +33,7 @@ def check_beside(recipe: Recipe, trainer: Any) -> None:
     """Raise `InputError` where `linear_baseline: true` asks for what cannot be had."""
     obstacle = _find_obstacle(recipe, trainer)
     if recipe.linear_baseline and obstacle:
-        raise InputError(f"logistic regression cannot run beside: {obstacle}", "leave it out")
+        raise InputError(f"logistic regression cannot run beside: {obstacle}", "leave it out", at=("linear_baseline",))
 
 
 def fit_beside(recipe: Recipe, trainer: Any) -> LinearBaseline | None:
@@ -50,8 +50,8 @@ def fit_beside(recipe: Recipe, trainer: Any) -> LinearBaseline | None:
     data = trainer.data
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     splits = {name: rows for name, rows in splits.items() if rows is not None}
-    with _without_adapter(trainer.model):
-        features = {name: _read_features(trainer, rows) for name, rows in splits.items()}
+    with _base_of(trainer.model) as base:
+        features = {name: _read_features(trainer, base, rows) for name, rows in splits.items()}
     labels = {name: np.asarray(rows.split.get_labels()["labels"]) for name, rows in splits.items()}
     work = features["train"].size * len(data.label_names)
     if not wanted and work > MOST_WORK:
@@ -70,7 +70,7 @@ def describe_linear(
         return None
     scores = {name: as_json(task.metrics(rows, label_names)) for name, rows in baseline.kept.items()}
     return {
-        "name": "logistic regression on the frozen features",
+        "name": "logistic regression on frozen features",
         "strength": baseline.strength,
         "features": baseline.num_features,
         "rows": baseline.num_rows,
@@ -103,23 +103,28 @@ def _is_small(trainer: Any) -> bool:
     return is_few and plan.steps / plan.steps_per_epoch * rows >= rows + others
 
 
-def _read_features(trainer: Any, rows: Any) -> np.ndarray:
-    """Return what the head reads of each row of a split, float32, shape (rows, features)."""
-    task, model, size = trainer.task, trainer.model, trainer.args.eval_batch_size
+def _read_features(trainer: Any, model: Any, rows: Any) -> np.ndarray:
+    """Return what the head of a network reads of each row of a split, float32, shape (rows, features)."""
+    task, size = trainer.task, trainer.args.eval_batch_size
     cut = task.feature_cut(model, len(trainer.data.label_names))
+    cut = cut.partition(".modules_to_save.")[0]  # PEFT 0.21 passes the copy by while its adapter is off
     numbers = [range(start, min(start + size, len(rows))) for start in range(0, len(rows), size)]
     batches = (read_rows(rows, each, trainer.data_collator) for each in numbers)
     return read_features(model, cut, batches, lambda batch: task.build_inputs(batch, trainer.encoder, model))
 
 
 @contextlib.contextmanager
-def _without_adapter(model: Any) -> Iterator[None]:
-    """Let a network be its base alone, as far as it has an adapter, while the context lasts."""
+def _base_of(model: Any) -> Iterator[Any]:
+    """Yield the network to run for what the base alone makes of a row, without its adapter if it has one."""
     if not hasattr(model, "peft_config"):
-        yield
-        return
-    trained = {name for name, value in model.named_parameters() if value.requires_grad}
-    with model.disable_adapter():
-        yield
-    for name, value in model.named_parameters():  # PEFT 0.21 lets what it switches on again train, whatever it was
-        value.requires_grad_(name in trained)
+        yield model
+    elif (
+        model.active_peft_config.is_prompt_learning
+    ):  # PEFT 0.21 can switch prompts off where texts are generated only
+        yield model.get_base_model()
+    else:
+        trained = {name for name, value in model.named_parameters() if value.requires_grad}
+        with model.disable_adapter():
+            yield model
+        for name, value in model.named_parameters():  # PEFT may let more train than before when it switches on again
+            value.requires_grad_(name in trained)

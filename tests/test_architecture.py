@@ -20,7 +20,7 @@ LAYERS = (
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
-    "adapter_base",
+    "adapter_base|small_data",
     "finetuned|run_card",
     "proof",
     "hub_folder",

@@ -167,8 +167,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     stream = loaded.get(source.splits.train)
     stream = stream if isinstance(stream, datasets.IterableDataset) else None
     label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
-    if source.positive is not None:
-        label_names, labels = put_positive_last(label_names, labels, source.positive)
+    label_names, labels = put_positive_last(label_names, labels, source.positive)
     splits = {
         name: Split(
             name=name,

@@ -60,9 +60,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
     _check_quantization(values, report)
     _check_load(values, report)
-    preprocess = (
-        build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report) if task else None
-    )
+    preprocess = task and build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report)
     _check_peft(values.get("peft"), report)
     _check_batch_norm(values.get("batch_norm"), report)
     stopping = _build_optional(EarlyStopping, "early_stopping", values, report)
@@ -189,7 +187,11 @@ def _check_batch_norm(value: Any, report: Report) -> None:
 
 def _check_linear_baseline(value: Any, report: Report) -> None:
     if value is not None and not isinstance(value, bool):
-        report.add(("linear_baseline",), f"expected true or false, got {value!r}", "left out: where rows are few")
+        report.add(
+            ("linear_baseline",),
+            f"expected true or false, got {value!r}",
+            "leave it out: it then runs where rows are few",
+        )
 
 
 def _check_training(values: Mapping[str, Any], report: Report) -> dict[str, Any]:

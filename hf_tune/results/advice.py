@@ -22,7 +22,7 @@ def list_advice(results: Mapping[str, Any]) -> list[str]:
 
 
 def describe_width(results: Mapping[str, Any], split: str) -> str:
-    """Return how wide the interval of the headline score is where few rows were scored; nothing where they are many."""
+    """Return how wide the interval of the headline score is, where few rows were scored; else nothing."""
     rows, metric = results["data"]["rows"][split], results["baseline"]["metric"]
     score = results["splits"][split].get(metric)
     if rows is None or rows >= FEW_ROWS or score is None or score["low"] is None:

@@ -18,6 +18,8 @@ from hf_tune.task import Kept
 FILE = "decision.json"
 _WORDS = ("youden", "f1", "costs")
 _REACHED = ("sensitivity", "specificity")
+_TIE = 1e-8
+"""Weight of what has reached its share already, where the other share is equal: more of it costs nothing."""
 _HINT = "write a probability, youden, f1, costs, {sensitivity: 0.95} or {specificity: 0.95}"
 
 
@@ -123,7 +125,7 @@ def choose_threshold(decision: Decision | None, kept: Kept, label_names: Sequenc
     alarms = (~positive).sum() - np.searchsorted(np.sort(log_odds[~positive]), cuts)
     sensitivity, specificity = hits / positive.sum(), 1 - alarms / (~positive).sum()
     worth = _weigh(decision, hits, alarms, positive)
-    best = np.flatnonzero(worth >= worth.max() - 1e-9)
+    best = np.flatnonzero(worth >= worth.max() - 1e-12)
     chosen = int(best[np.abs(cuts[best]).argmin()])
     return Threshold(
         positive=label_names[1],
@@ -183,7 +185,7 @@ def _weigh(decision: Decision, hits: np.ndarray, alarms: np.ndarray, positive: n
     if isinstance(decision.threshold, Mapping):
         name, least = next(iter(decision.threshold.items()))
         reached, other = (sensitivity, specificity) if name == "sensitivity" else (specificity, sensitivity)
-        return np.where(reached >= least - 1e-12, other, -1.0)
+        return np.where(reached >= least - 1e-12, other + _TIE * reached, -1.0)
     if decision.threshold == "costs":
         assert decision.costs is not None  # for the type checker
         spent = decision.costs.false_positive * alarms + decision.costs.false_negative * (count - hits)
