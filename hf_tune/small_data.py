@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,7 @@ def fit_beside(recipe: Recipe, trainer: Any) -> LinearBaseline | None:
         logger.info("logistic regression does not run beside: it would take minutes")
         return None
     fitted = fit_linear_baseline(features, labels, len(data.label_names))
-    logger.info("logistic regression on frozen features ran beside: %.1f s", time.monotonic() - started)
-    return fitted
+    return replace(fitted, seconds=time.monotonic() - started)
 
 
 def describe_linear(
@@ -74,6 +74,7 @@ def describe_linear(
         "strength": baseline.strength,
         "features": baseline.num_features,
         "rows": baseline.num_rows,
+        "seconds": baseline.seconds,
         "splits": scores,
         "difference": compare_with_linear(kept[split], baseline.kept[split]),
     }
@@ -118,9 +119,7 @@ def _base_of(model: Any) -> Iterator[Any]:
     """Yield the network to run for what the base alone makes of a row, without its adapter if it has one."""
     if not hasattr(model, "peft_config"):
         yield model
-    elif (
-        model.active_peft_config.is_prompt_learning
-    ):  # PEFT 0.21 can switch prompts off where texts are generated only
+    elif model.active_peft_config.is_prompt_learning:  # which PEFT 0.21 switches off in generating models alone
         yield model.get_base_model()
     else:
         trained = {name for name, value in model.named_parameters() if value.requires_grad}

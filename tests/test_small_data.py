@@ -17,11 +17,14 @@ import torch
 import hf_tune.proof
 from hf_tune.adapter.attach import attach_adapter
 from hf_tune.assembly import build_trainer
-from hf_tune.commands import evaluate_run, info
+from hf_tune.commands import evaluate_run, info, merge
 from hf_tune.data.splits import load_splits
 from hf_tune.finetuned import load_finetuned
+from hf_tune.hub.hub_block import Hub
+from hf_tune.hub_folder import build_hub_folder
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.recipe.source import read_yaml
 from hf_tune.run import finetune
 from hf_tune.small_data import _base_of, _read_features, fit_beside
 from hf_tune.tasks import get_task
@@ -125,7 +128,7 @@ def test_a_run_of_two_classes_decides_as_it_chose_and_says_so(
     monkeypatch.setenv("COLUMNS", "200")
     file = write_recipe(tiny_checkpoints["resnet"])
     overrides = ["data.load={path: 'tiny_pictures:load', classes: 2}", "data.positive=red", "training.max_steps=2"]
-    overrides += ["decision={threshold: {sensitivity: 1}}", "linear_baseline=true"]
+    overrides += ["decision={threshold: {sensitivity: 1}}", "linear_baseline=true", "peft=lora"]
     results = finetune(load_recipe(file, overrides))
     told = " ".join(capsys.readouterr().out.split())
     folder = file.parent / "run"
@@ -160,6 +163,13 @@ def test_a_run_of_two_classes_decides_as_it_chose_and_says_so(
     told = capsys.readouterr().out
     shown = f"{scores['test']['specificity']['value']:.3f}"
     assert shown in told and told.count("'red' is answered") == 2 and "positive class: red" in told
+
+    merged = file.parent / "merged"
+    assert merge.main([str(folder), "--output", str(merged)]) == 0
+    assert load_finetuned(merged).threshold == finetuned.threshold
+    values = {**read_yaml(folder / "recipe.yaml")[0], "card": {"license": "mit"}}
+    pushed = build_hub_folder(folder, values, Hub(repo_id="alice/red"), task)
+    assert load_finetuned(pushed).threshold == finetuned.threshold
     sys.modules.pop("tiny_pictures", None)
 
 

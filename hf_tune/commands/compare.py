@@ -100,17 +100,21 @@ def _read_run(folder: Path) -> _Run:
     from hf_tune.results.paired_tests import tabulate_rows
     from hf_tune.results.predictions import read_predictions
     from hf_tune.results.record import read_results
+    from hf_tune.results.two_classes import ROW_STATISTICS
 
     results = read_results(folder)
     if not (folder / "predictions.parquet").exists():
         raise InputError(f"{folder} holds no predictions.parquet", "give the output_dir of a finished run")
     columns, kept = read_predictions(folder / "predictions.parquet", results["label_names"])
     table, statistics = tabulate_rows(kept)
+    split = columns["split"][0]
+    if "sensitivity" in results["splits"][split]:
+        statistics |= ROW_STATISTICS
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
     return _Run(
         name=str(folder),
         results=results,
-        split=columns["split"][0],
+        split=split,
         columns=columns,
         table=table,
         statistics=statistics,

@@ -28,6 +28,8 @@ class LinearBaseline:
     """Training rows."""
     kept: Mapping[str, Kept]
     """Split → what is kept of its rows, as of the network's own."""
+    seconds: float = 0.0
+    """That it took, with the features."""
 
 
 def fit_linear_baseline(

@@ -4,7 +4,8 @@ Rows are ranked by log-odds: probabilities of a sure network are all 1.0, and ti
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ from hf_tune.task import Kept, Score
 
 NAMES = ("sensitivity", "specificity", "auroc", "average_precision")
 """Of what `score_two_classes` gives."""
+
+ROW_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
+    {
+        "sensitivity": lambda rows: float((rows[rows[:, 0] == 1, 1] == 1).mean()),
+        "specificity": lambda rows: float((rows[rows[:, 0] == 0, 1] == 0).mean()),
+    }
+)
+"""Name → what it makes of rows of `tabulate_classes`."""
 
 
 def name_positive(label_names: Sequence[str], scores: Mapping[str, Any]) -> str | None:

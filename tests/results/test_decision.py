@@ -62,11 +62,8 @@ def test_a_rule_chooses_the_threshold_that_was_worked_out(
 
 @pytest.mark.parametrize(
     ("false_positive", "false_negative", "cut"),
-    [
-        (1, 1, 1.5),
-        (1, 5, -1.5),
-        (5, 1, 1.5),
-    ],  # at 1.5 one is missed; at -1.5 two are alarms: 1 and 2, 5 and 2, 1 and 10
+    # At 1.5 one is missed, at -1.5 two are alarms: 1 and 2 are spent, 5 and 2, 1 and 10.
+    [(1, 1, 1.5), (1, 5, -1.5), (5, 1, 1.5)],
 )
 def test_costs_choose_what_costs_least(false_positive: float, false_negative: float, cut: float) -> None:
     costs = Costs(false_positive=false_positive, false_negative=false_negative)
