@@ -127,6 +127,9 @@ def _choose_metric(runs: Sequence[_Run], name: str | None) -> str:
     if name is not None and name not in known:
         raise InputError(f"--metric {name}: it cannot be compared row by row", f"choose of {', '.join(known)}")
     metric = name or known[0]
+    positive = sorted({str(run.results.get("positive")) for run in runs})
+    if metric in ("sensitivity", "specificity") and len(positive) > 1:
+        raise InputError(f"--metric {metric}: the positive class differs: {', '.join(positive)}", "choose another")
     for run in runs:
         stated, found = run.results["splits"][run.split][metric]["value"], run.statistics[metric](run.table)
         if abs(stated - found) > 1e-6 * max(1, abs(stated)):

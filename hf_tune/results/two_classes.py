@@ -19,8 +19,8 @@ NAMES = ("sensitivity", "specificity", "auroc", "average_precision")
 
 ROW_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType(
     {
-        "sensitivity": lambda rows: float((rows[rows[:, 0] == 1, 1] == 1).mean()),
-        "specificity": lambda rows: float((rows[rows[:, 0] == 0, 1] == 0).mean()),
+        "sensitivity": lambda rows: _share_answered(rows, 1),
+        "specificity": lambda rows: _share_answered(rows, 0),
     }
 )
 """Name → what it makes of rows of `tabulate_classes`."""
@@ -116,6 +116,12 @@ def score_top5(kept: Kept) -> Score:
 def _score_rows_of(chosen: np.ndarray, right: np.ndarray) -> Score:
     count = int(chosen.sum())
     return score_proportion(int((chosen & right).sum()), count) if count else Score(value=math.nan)
+
+
+def _share_answered(rows: np.ndarray, number: int) -> float:
+    """Return the share of a class's rows that are answered with it; of a resample without such a row 0."""
+    of_class = rows[:, 0] == number
+    return float((of_class & (rows[:, 1] == number)).sum() / max(of_class.sum(), 1))
 
 
 def _measure_average_precision(values: np.ndarray, positive: np.ndarray) -> float:
