@@ -88,7 +88,7 @@ def build_trainer(
         notes += _centre_labels(model, splits) if splits.problem_type == REGRESSION else []
     for note in notes:
         logger.warning(note)
-    _check_scores(recipe, task, splits)
+    check_scores(recipe, task, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
         check_network(recipe.training, loaded.model)
@@ -191,6 +191,21 @@ def _estimate_disk(recipe: Recipe, model: Any) -> int:
     return estimate_disk_bytes(*count_parameters(model), recipe.peft in ("full", "probe"), limit)
 
 
+def check_scores(recipe: Recipe, task: Task, splits: Splits) -> None:
+    """Raise where the best checkpoint, or a decision, is chosen by what this kind of label does not have."""
+    with recipe.blame("decision"):
+        check_decision(recipe.decision, splits.label_names, splits.validation.get_labels())
+    missing = find_missing_metrics(len(splits.label_names)) if splits.problem_type == SINGLE_LABEL else ()
+    known = ("loss", *(name for name in task.metric_names[splits.problem_type] if name not in missing))
+    metric = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
+    if metric not in known:
+        block, key = ("early_stopping", "metric") if recipe.early_stopping else ("training", "metric_for_best_model")
+        kind = f"{splits.problem_type}, {len(splits.label_names)} of them"
+        problem = f"the labels are of the kind {kind}, which has no metric {metric!r}"
+        with recipe.blame(block):
+            raise InputError(problem, f"it has: {', '.join(known)}", at=(key,))
+
+
 def check_network(training: Mapping[str, Any], model: Any) -> None:
     """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written.
 
@@ -250,18 +265,3 @@ def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str
     note = f"BatchNorm normalised by the {rows} by themselves; its running statistics are the means over them."
     logger.warning(note)
     return [note]
-
-
-def _check_scores(recipe: Recipe, task: Task, splits: Splits) -> None:
-    """Raise where the best checkpoint, or a decision, is chosen by what this kind of label does not have."""
-    with recipe.blame("decision"):
-        check_decision(recipe.decision, splits.label_names, splits.validation.get_labels())
-    missing = find_missing_metrics(len(splits.label_names)) if splits.problem_type == SINGLE_LABEL else ()
-    known = ("loss", *(name for name in task.metric_names[splits.problem_type] if name not in missing))
-    metric = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
-    if metric not in known:
-        block, key = ("early_stopping", "metric") if recipe.early_stopping else ("training", "metric_for_best_model")
-        kind = f"{splits.problem_type}, {len(splits.label_names)} of them"
-        problem = f"the labels are of the kind {kind}, which has no metric {metric!r}"
-        with recipe.blame(block):
-            raise InputError(problem, f"it has: {', '.join(known)}", at=(key,))

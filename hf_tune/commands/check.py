@@ -74,7 +74,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
-    from hf_tune.assembly import check_network
+    from hf_tune.assembly import check_network, check_scores
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.speed_report import describe_speed
@@ -88,6 +88,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     task = get_task(recipe.task)
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task, recipe.model.problem_type)
+    check_scores(recipe, task, splits)
     with recipe.blame("model"):
         outline = task.outline_model(
             dataclasses.replace(recipe.model, problem_type=splits.problem_type), recipe.preprocess, splits.label_names
@@ -127,7 +128,7 @@ def _report_data(console: Any, splits: "Splits") -> None:
     from rich.table import Table
 
     from hf_tune.data.streamed import StreamedSplit
-    from hf_tune.task import REGRESSION
+    from hf_tune.task import REGRESSION, SINGLE_LABEL
 
     stream = splits.train if isinstance(splits.train, StreamedSplit) else None
     train = ("train, first rows", stream.head) if stream else ("train", splits.train)
@@ -141,13 +142,15 @@ def _report_data(console: Any, splits: "Splits") -> None:
             )
             console.print(f"[bold]{name}[/] {len(split)} rows; {splits.label_names[0]}, quartiles: {quantiles}")
         present = {}
+    is_binary = splits.problem_type == SINGLE_LABEL and len(splits.label_names) == 2
     table = Table(title="data", title_justify="left")
     table.add_column("label")
     for name, split in present.items():
         table.add_column(f"{name} ({len(split)})", justify="right")
     for number, label in list(enumerate(splits.label_names))[:40]:
         counts = (np.sum(_has_label(split.labels, number)) for split in present.values())
-        table.add_row(label, *(str(int(count)) for count in counts))
+        role = " (positive)" if number == 1 and is_binary else ""
+        table.add_row(label + role, *(str(int(count)) for count in counts))
     if len(splits.label_names) > 40:
         table.add_row(f"… {len(splits.label_names) - 40} more")
     if present:
