@@ -132,7 +132,6 @@ def build_trainer(
         _check_forward(trainer)
     with recipe.blame("speed"):
         trainer.feature_plan = plan_features(trainer)
-        check_beside(recipe, trainer)
     return trainer
 
 
@@ -148,6 +147,7 @@ def hold_run(
     folder, is_first = recipe.output_dir, trainer.is_world_process_zero()
     with contextlib.ExitStack() as stack:
         with recipe.blame("training"), all_or_none(trainer.cpu_group):
+            check_beside(recipe, trainer)
             if is_first:
                 stack.enter_context(hold_folder(folder))
                 check_content(folder, mode)  # another run may have come and gone since it was looked at

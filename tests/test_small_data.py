@@ -108,12 +108,14 @@ def test_it_does_not_run_where_rows_are_many(build: Callable[..., Any], monkeypa
 
 
 def test_what_cannot_run_beside_is_told_before_training_where_it_is_asked_for(
-    build: Callable[..., Any], write_recipe: Callable[..., Path]
+    write_text_recipe: Callable[..., Path], write_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
+    sets = ["linear_baseline=true", "data.load={path: 'tiny_texts:load', kind: set}"]
     with pytest.raises(RecipeError, match="linear_baseline: logistic regression cannot run beside: the labels are no"):
-        build("bert", "linear_baseline=true", "data.load={path: 'tiny_texts:load', kind: set}")
+        finetune(load_recipe(write_text_recipe(), sets))
     with pytest.raises(RecipeError, match="with `pretrained: false` the features are random"):
         finetune(load_recipe(write_recipe(), ["linear_baseline=true"]))
+    assert not (tmp_path / "run").exists()
     with pytest.raises(RecipeError, match="linear_baseline: expected true or false, got 'no'"):
         load_recipe(write_recipe(), ["linear_baseline=no"])
 

@@ -8,8 +8,8 @@ from hf_tune.task import is_higher_better
 
 FEW_ROWS = 300
 """Fewer scored rows than this leave intervals that a reader has to be told of."""
-RISE = 1.1
-"""Validation loss at the saved step over its lowest, from which on the rise is told."""
+RISE, LEAST_RISE = 1.1, 0.01
+"""Validation loss at the saved step over its lowest, and less it, above which the rise is told."""
 
 
 def list_advice(results: Mapping[str, Any]) -> list[str]:
@@ -71,7 +71,9 @@ def _tell_rise(results: Mapping[str, Any]) -> str:
     """Tell that validation loss was lower before, at a step that was not saved."""
     fit = results.get("fit")
     lowest = (fit or {}).get("lowest")
-    if not fit or not lowest or fit["validation"]["loss"] <= RISE * lowest["loss"]:
+    if not fit or not lowest:
+        return ""
+    if fit["validation"]["loss"] <= max(RISE * lowest["loss"], lowest["loss"] + LEAST_RISE):
         return ""
     told = f"Validation loss was lowest at step {lowest['step']:,} ({lowest['loss']:.3f})"
     return (

@@ -60,6 +60,8 @@ def test_a_validation_loss_that_has_risen_since_is_told_with_its_steps() -> None
     )
     results["fit"]["lowest"]["loss"] = 0.28  # 7 % below
     assert list_advice(results) == []
+    results["fit"] |= {"lowest": {"step": 10, "loss": 0.001}, "validation": {"loss": 0.01, "accuracy": 0.9}}
+    assert list_advice(results) == []  # ten times nothing
 
 
 @pytest.mark.parametrize(("method", "key"), [("full", "`peft=probe`"), ("probe", "`training.num_train_epochs`")])
