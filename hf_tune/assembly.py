@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hf_tune.data.encoded import encode_split
 from hf_tune.data.repeats import find_repeats
 from hf_tune.data.splits import Splits
 from hf_tune.input_error import InputError, find_key
+from hf_tune.label_checks import check_scores, find_row_loss
 from hf_tune.model.new_layers import centre_head
 from hf_tune.model.quantised_base import is_quantised
 from hf_tune.publication import build_background_push, check_push
@@ -23,6 +25,7 @@ from hf_tune.recipe.resumption import check_resumable, check_revision
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import save_recipe
 from hf_tune.results.record import read_results
+from hf_tune.small_data import check_beside, fit_beside
 from hf_tune.task import REGRESSION, LoadedModel, Task
 from hf_tune.training.arguments import build_arguments
 from hf_tune.training.batch_sampler import share_rows
@@ -33,7 +36,7 @@ from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
 from hf_tune.training.partners import PartneredRows
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
-from hf_tune.training.row_loss import RowLoss, build_row_loss, check_own_loss, describe_row_loss
+from hf_tune.training.row_loss import check_own_loss, describe_row_loss
 from hf_tune.training.run_folder import (
     FolderMode,
     check_content,
@@ -84,7 +87,7 @@ def build_trainer(
     with recipe.blame("data"):
         encoded = _encode(recipe, task, loaded.processor, splits)
         notes = _tell_data(task, model, splits, encoded)
-    _check_metric(recipe, task, splits)
+    check_scores(recipe, task, splits)
     with recipe.blame("objective"):
         row_loss = find_row_loss(recipe, splits)
     with recipe.blame("training"):
@@ -114,12 +117,12 @@ def build_trainer(
         speed=recipe.speed,
         notes=(*splits.notes, *notes, *describe_row_loss(recipe.objective, row_loss, splits.label_names)),
     )
-    stops = recipe.early_stopping.callbacks() if recipe.early_stopping else ()
-    pushes = build_background_push(recipe, model, loaded)
+    callbacks = recipe.early_stopping.callbacks() if recipe.early_stopping else []
+    callbacks += build_background_push(recipe, model, loaded)
     is_made = recipe.output_dir.exists()
     with recipe.blame("training"):
         try:
-            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, [*stops, *pushes])
+            trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, callbacks)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
         if not is_made:  # the Trainer has made it, and the checks go on
@@ -143,6 +146,7 @@ def hold_run(
     folder, is_first = recipe.output_dir, trainer.is_world_process_zero()
     with contextlib.ExitStack() as stack:
         with recipe.blame("training"), all_or_none(trainer.cpu_group):
+            check_beside(recipe, trainer)
             if is_first:
                 stack.enter_context(hold_folder(folder))
                 check_content(folder, mode)  # another run may have come and gone since it was looked at
@@ -152,6 +156,7 @@ def hold_run(
                 save_recipe(recipe, folder, loaded)
                 say_disk(folder, _estimate_disk(recipe, trainer.model))
         with explained(trainer):
+            trainer.data = replace(trainer.data, linear_baseline=fit_beside(recipe, trainer))
             yield None if checkpoint is None else str(folder / checkpoint.name)
 
 
@@ -202,12 +207,6 @@ def _estimate_disk(recipe: Recipe, model: Any) -> int:
     trainable, total = count_parameters(model)
     kept = trainable if recipe.objective.ema_decay else 0  # a checkpoint holds the averages and the weights themselves
     return estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit, kept)
-
-
-def find_row_loss(recipe: Recipe, splits: Splits) -> RowLoss | None:
-    """Return the loss of training rows that the objective asks for; None where it is the task's own."""
-    labels = None if count_rows(splits.train) is None else splits.train.get_labels().get("labels")
-    return build_row_loss(recipe.objective, splits.problem_type, splits.label_names, labels)
 
 
 def check_network(training: Mapping[str, Any], model: Any) -> None:
@@ -281,14 +280,3 @@ def _describe_statistics(recipe: Recipe, model: Any, arguments: Any) -> list[str
     note = f"BatchNorm normalised by the {rows} by themselves; its running statistics are the means over them."
     logger.warning(note)
     return [note]
-
-
-def _check_metric(recipe: Recipe, task: Task, splits: Splits) -> None:
-    """Raise where the best checkpoint is chosen by a metric that this kind of label does not have."""
-    known = ("loss", *task.metric_names[splits.problem_type])
-    metric = str(recipe.training.get("metric_for_best_model") or "loss").removeprefix("eval_")
-    if metric not in known:
-        block, key = ("early_stopping", "metric") if recipe.early_stopping else ("training", "metric_for_best_model")
-        problem = f"the labels are of the kind {splits.problem_type}, which has no metric {metric!r}"
-        with recipe.blame(block):
-            raise InputError(problem, f"it has: {', '.join(known)}", at=(key,))

@@ -22,6 +22,7 @@ from hf_tune.hub.snapshot import find_run
 from hf_tune.input_error import InputError
 from hf_tune.model.quantised_base import is_quantised
 from hf_tune.recipe.source import read_yaml
+from hf_tune.results.decision import Threshold, decide, load_threshold
 from hf_tune.results.record import read_results
 from hf_tune.results.versions import describe_other_versions
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
@@ -49,6 +50,8 @@ class Finetuned:
     problem_type: str = SINGLE_LABEL
     folder: Path | None = None
     """Where it was loaded from; None for a model that was trained in this process."""
+    threshold: Threshold | None = None
+    """From which probability on the positive one of two classes is answered; None: the most probable one is."""
     adapter_name: str | None = None
     """Its adapter in a network that may hold others; None without one."""
     turn: AbstractContextManager[Any] = field(default_factory=nullcontext, repr=False, compare=False)
@@ -137,7 +140,8 @@ class Finetuned:
             kept = self.task.keep_per_row(outputs, batch, self.problem_type)
             kept |= {"labels": batch["labels"]} if "labels" in batch else {}
             parts.append({name: value.cpu().numpy() for name, value in kept.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+        names = parts[0] if parts else ()
+        return decide({name: np.concatenate([part[name] for part in parts]) for name in names}, self.threshold)
 
     @torch.inference_mode()
     def _run(
@@ -201,6 +205,7 @@ def _describe(folder: Path, task: Task, model: Any, config: Any) -> Finetuned:
         label_names=tuple(labels[number] for number in range(len(labels))),
         problem_type=getattr(config, "problem_type", None) or SINGLE_LABEL,
         folder=folder,
+        threshold=load_threshold(folder),
     )
 
 

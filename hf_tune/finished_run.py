@@ -20,9 +20,13 @@ from hf_tune.proof import Proof, check_proof, prove
 from hf_tune.recipe.schema import Recipe
 from hf_tune.recipe.stored import order_blocks
 from hf_tune.results import record, reference
+from hf_tune.results.advice import describe_width, list_advice
+from hf_tune.results.decision import Threshold, choose_threshold, decide, describe_threshold, save_threshold
 from hf_tune.results.saved_files import save_files
 from hf_tune.results.train_gap import describe_fit
+from hf_tune.results.two_classes import name_positive
 from hf_tune.run_card import write_card
+from hf_tune.small_data import describe_linear
 from hf_tune.task import Kept, LoadedModel, Scored, Task
 from hf_tune.training.sharding import collect_weights, is_sharded
 from hf_tune.training.training_data import count_rows
@@ -50,13 +54,20 @@ def finish_run(
     if weights is not None:
         model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
-    files = save_files(folder, lambda aside: _save(model, loaded.processor, aside))
+    threshold = choose_threshold(recipe.decision, kept["validation"], splits.label_names)
+    files = save_files(folder, lambda aside: _save(model, loaded.processor, aside, threshold))
     cast_to_float32(model)  # what follows reads and compares in float32
+    ranked, kept = kept, {name: decide(rows, threshold) for name, rows in kept.items()}
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
     results = _describe(recipe, loaded, splits, trainer, trained) | {"splits": scores}
     split, _ = reported_split(results)
     results["baseline"] = task.baseline(splits.train.get_labels(), kept[split], splits.label_names)
     results["details"] = task.details(kept[split], splits.label_names)
+    results["decision"] = asdict(threshold) if threshold else None
+    linear = describe_linear(trainer.data.linear_baseline, ranked, split, task, splits.label_names)
+    results["linear_baseline"] = linear
+    results["positive"] = name_positive(splits.label_names, scores[split])
+    results["advice"] = list_advice(results)
     finetuned = Finetuned(
         task=task,
         model=model,
@@ -64,7 +75,7 @@ def finish_run(
         label_names=splits.label_names,
         problem_type=splits.problem_type,
     )
-    _save_reference(finetuned, splits, kept["validation"], trainer, folder)
+    _save_reference(finetuned, splits, ranked["validation"], trainer, folder)
     proof = prove(finetuned, folder, splits.test or splits.validation)
     results["proof"] = asdict(proof)
     _save_rows(task, splits, kept[split], split, folder)
@@ -86,7 +97,8 @@ def _build_whole(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits
     return model
 
 
-def _save(model: Any, processor: Any, folder: Path) -> None:
+def _save(model: Any, processor: Any, folder: Path, threshold: Threshold | None = None) -> None:
+    save_threshold(threshold, folder)
     if hasattr(model, "peft_config"):
         model.save_pretrained(folder)
         save_config(model.config, processor, folder)  # labels and preprocessing, which no adapter file holds
@@ -204,7 +216,13 @@ def _show(results: Mapping[str, Any], proof: Proof, folder: Path) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(record.format_table(results["splits"], results["baseline"]))
+    linear = results["linear_baseline"]
+    console.print(record.format_table(results["splits"], results["baseline"], results["positive"], linear))
+    if results["decision"]:
+        console.print(describe_threshold(results["decision"]), highlight=False, markup=False)
+    width = describe_width(results, reported_split(results)[0])
+    for sentence in ([width] if width else []) + results["advice"]:
+        console.print(sentence, highlight=False, markup=False)
     word = "passed" if proof.passed else "FAILED"
     console.print(
         f"proof {word}: reloaded in a fresh process, {proof.rows} rows, max |Δ| {proof.max_abs_difference:.2g}"

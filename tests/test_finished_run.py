@@ -108,6 +108,7 @@ def test_train_and_validation_at_the_saved_step_are_those_of_the_log(
     (line,) = [line for line in lines if "eval_loss" in line]
     assert results["fit"] == {
         "step": 2,
+        "lowest": {"step": 2, "loss": line["eval_loss"]},
         "train": {"loss": line["train_mean_loss"], "accuracy": line["train_accuracy"]},
         "validation": {"loss": line["eval_loss"], "accuracy": line["eval_accuracy"]},
     }

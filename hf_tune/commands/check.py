@@ -88,9 +88,11 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
-    from hf_tune.assembly import check_network, find_row_loss
+    from hf_tune.assembly import check_network
     from hf_tune.choices_report import describe_choices
     from hf_tune.data.splits import load_splits
+    from hf_tune.data_report import show_data, show_example
+    from hf_tune.label_checks import check_scores, find_row_loss
     from hf_tune.library_noise import quieten_bars
     from hf_tune.picture_report import check_shown, draw_sheet
     from hf_tune.publication import check_hub
@@ -108,6 +110,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     check_shown(task, sheet)
     with recipe.blame("data"):
         splits = load_splits(recipe.data, task, recipe.model.problem_type)
+    check_scores(recipe, task, splits)
     with recipe.blame("model"):
         outline = task.outline_model(
             dataclasses.replace(recipe.model, problem_type=splits.problem_type), recipe.preprocess, splits.label_names
@@ -123,10 +126,9 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
     if outline.quantization:
         console.print(f"[bold]quantised[/] by {outline.quantization}", highlight=False)
-    _report_data(console, splits)
-    _report_findings(console, splits)
+    show_data(console, splits)
     with recipe.blame("data"):
-        _report_example(console, task, outline, splits)
+        show_example(console, task, outline, splits)
     with recipe.blame("data"):
         workload = _measure_workload(recipe, task, outline, model, splits)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
@@ -140,74 +142,6 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
         return 0
     cures = find_cures(recipe.training, can_checkpoint(model), recipe.peft == "full" and outline.pretrained)
     return _report_devices(console, recipe, count_rows(splits.train), workload, cures, devices)
-
-
-def _report_data(console: Any, splits: "Splits") -> None:
-    import numpy as np
-    from rich.table import Table
-
-    from hf_tune.data.streamed import StreamedSplit
-    from hf_tune.task import REGRESSION
-
-    stream = splits.train if isinstance(splits.train, StreamedSplit) else None
-    train = ("train, first rows", stream.head) if stream else ("train", splits.train)
-    present: dict[str, Any] = {
-        name: split for name, split in (train, ("validation", splits.validation), ("test", splits.test)) if split
-    }
-    if splits.problem_type == REGRESSION:
-        for name, split in present.items():
-            quantiles = ", ".join(
-                f"{value:.3g}" for value in np.quantile(split.get_labels()["labels"], [0, 0.25, 0.5, 0.75, 1])
-            )
-            console.print(f"[bold]{name}[/] {len(split)} rows; {splits.label_names[0]}, quartiles: {quantiles}")
-        present = {}
-    table = Table(title="data", title_justify="left")
-    table.add_column("label")
-    for name, split in present.items():
-        table.add_column(f"{name} ({len(split)})", justify="right")
-    for number, label in list(enumerate(splits.label_names))[:40]:
-        counts = (np.sum(_has_label(split.labels, number)) for split in present.values())
-        table.add_row(label, *(str(int(count)) for count in counts))
-    if len(splits.label_names) > 40:
-        table.add_row(f"… {len(splits.label_names) - 40} more")
-    if present:
-        console.print(table)
-    for note in splits.notes:
-        console.print(f"- {note}")
-
-
-def _report_findings(console: Any, splits: "Splits") -> None:
-    from hf_tune.data.repeats import find_repeats
-
-    for finding in (*splits.findings, *find_repeats(splits)):
-        console.print("[yellow]warning[/] ", end="")
-        console.print(str(finding), markup=False)
-
-
-def _has_label(labels: Any, number: int) -> Any:
-    """Return for each row whether it has this class, or this label among others."""
-    return labels[:, number] > 0 if labels.ndim == 2 else labels == number
-
-
-def _report_example(console: Any, task: "Task", outline: "LoadedModel", splits: "Splits") -> None:
-    from hf_tune.picture_report import describe_size
-
-    example = splits.train[0]
-    encoded = task.encode(example, outline.processor)
-    inputs = task.to_inputs(task.collate([encoded], outline.processor), outline.processor)
-    raw = {
-        **task.input_statistics(example, outline.processor),
-        **{name: value for name, value in example.items() if isinstance(value, (int, str))},
-    }
-    console.print("[bold]row 0 of train[/] " + ", ".join(f"{name} {_short(value)}" for name, value in raw.items()))
-    for name, value in inputs.items():
-        if not value.is_floating_point():
-            console.print(f"  encoded: {name} {tuple(value.shape)} {value[0, :12].tolist()}")
-            continue
-        numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.double().mean():.2f}"
-        console.print(f"  encoded: {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}, {numbers}")
-    if told := describe_size(outline, raw, next(iter(inputs.values())).shape[-1]):
-        console.print(told)
 
 
 def _measure_workload(
@@ -298,10 +232,6 @@ def _report_devices(
     else:
         console.print(f"- fsdp2 fits {format_size(memory)} from {fewest:,} processes on")
     return 4
-
-
-def _short(value: Mapping[str, Any] | float | int | str) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else repr(value)
 
 
 if __name__ == "__main__":

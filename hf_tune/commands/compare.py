@@ -100,17 +100,21 @@ def _read_run(folder: Path) -> _Run:
     from hf_tune.results.paired_tests import tabulate_rows
     from hf_tune.results.predictions import read_predictions
     from hf_tune.results.record import read_results
+    from hf_tune.results.two_classes import ROW_STATISTICS
 
     results = read_results(folder)
     if not (folder / "predictions.parquet").exists():
         raise InputError(f"{folder} holds no predictions.parquet", "give the output_dir of a finished run")
     columns, kept = read_predictions(folder / "predictions.parquet", results["label_names"])
     table, statistics = tabulate_rows(kept)
+    split = columns["split"][0]
+    if "sensitivity" in results["splits"][split]:
+        statistics |= ROW_STATISTICS
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
     return _Run(
         name=str(folder),
         results=results,
-        split=columns["split"][0],
+        split=split,
         columns=columns,
         table=table,
         statistics=statistics,
@@ -123,6 +127,9 @@ def _choose_metric(runs: Sequence[_Run], name: str | None) -> str:
     if name is not None and name not in known:
         raise InputError(f"--metric {name}: it cannot be compared row by row", f"choose of {', '.join(known)}")
     metric = name or known[0]
+    positive = sorted({str(run.results.get("positive")) for run in runs})
+    if metric in ("sensitivity", "specificity") and len(positive) > 1:
+        raise InputError(f"--metric {metric}: the positive class differs: {', '.join(positive)}", "choose another")
     for run in runs:
         stated, found = run.results["splits"][run.split][metric]["value"], run.statistics[metric](run.table)
         if abs(stated - found) > 1e-6 * max(1, abs(stated)):

@@ -36,7 +36,9 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
         from hf_tune.finetuned import load_finetuned
     from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe.reader import load_recipe
+    from hf_tune.results.decision import describe_threshold
     from hf_tune.results.record import as_json, format_table
+    from hf_tune.results.two_classes import name_positive
     from hf_tune.training.training_data import count_rows
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -60,7 +62,10 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
     baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)
-    Console().print(format_table({name: scores}, baseline))
+    positive = name_positive(splits.label_names, scores)
+    Console().print(format_table({name: scores}, baseline, positive))
+    if finetuned.threshold is not None:
+        print(describe_threshold(finetuned.threshold))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, score in scores.items():
             interval = "" if score["low"] is None else f" ({score['low']:.4f} to {score['high']:.4f})"
             print(f"{split} {name}: {score['value']:.4f}{interval}")
+    if results.get("positive"):
+        print(f"positive class: {results['positive']}")
+    if results.get("decision"):
+        from hf_tune.results.decision import describe_threshold
+
+        print(describe_threshold(results["decision"]))
     state = "passed" if proof["passed"] else "FAILED"
     print(f"proof: {state}, {proof['rows']} rows, max difference {proof['max_abs_difference']:.2g}")
     return 0

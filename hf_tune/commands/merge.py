@@ -53,6 +53,7 @@ def _merge(run: Path, output: Path) -> dict[str, Any]:
     from hf_tune.model.checkpoint import save_model
     from hf_tune.recipe.reader import load_recipe
     from hf_tune.recipe.stored import save_recipe
+    from hf_tune.results.decision import save_threshold
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"--output {output} is not empty", "name a new folder")
@@ -66,6 +67,7 @@ def _merge(run: Path, output: Path) -> dict[str, Any]:
     examples = [split[row] for row in range(min(MAX_ROWS, len(split)))]
     before = adapted.read_outputs(examples)
     save_model(_fold(adapted.model), adapted.encoder, output)
+    save_threshold(adapted.threshold, output)
     save_recipe(recipe, output)  # load_finetuned reads the task there
     after = load_finetuned(output).read_outputs(examples)
     found = {"run": str(run), "split": split.name, "rows": len(examples), **_measure(before, after, adapted)}

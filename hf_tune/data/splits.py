@@ -18,6 +18,7 @@ from hf_tune.data.hub_data import HubData, find_hub_data
 from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.loading import load_raw
+from hf_tune.data.positive_label import put_positive_last
 from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
 from hf_tune.data.stream_heads import leave_encoded, read_tables
@@ -131,6 +132,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     stream = loaded.get(source.splits.train)
     stream = stream if isinstance(stream, datasets.IterableDataset) else None
     label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
+    label_names, labels = put_positive_last(label_names, labels, source.positive)
     whole = {
         name: Split(
             name=name,

@@ -8,6 +8,8 @@ from hf_tune.markdown_text import escape, quote
 from hf_tune.task import MULTI_LABEL, SINGLE_LABEL, is_higher_better
 
 
+FEW_ROWS = 300
+"""Scored rows below which an interval is so wide that a reader has to be told what it means."""
 MOST = 3
 """Labels that are named where several share a fate."""
 
@@ -20,6 +22,7 @@ def list_limits(results: Mapping[str, Any]) -> list[str]:
     found += _tell_classes(details.get("classes") or (), split)
     found.append(_tell_confusion(details.get("confusion_matrix") or (), results["label_names"]))
     found.append(_tell_fit(results.get("fit")))
+    found += results.get("advice") or ()  # our own words, which name keys as code
     found += [escape(note) for note in results.get("notes", ()) if " were cut; " in note]
     found.append(f"One run with one seed ({results['seed']}): how far the scores move with the seed was not measured.")
     found.append(_tell_unknown_inputs(results["problem_type"]))
@@ -33,7 +36,8 @@ def _tell_interval(results: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return f"How sure the {metric} is, is not known: {rows:,} {split} rows give no interval."
     known = f"{format_number(low)} to {format_number(high)}"
-    return f"The {metric} is known from {rows:,} {split} rows: its 95 % interval, {known}, is {high - low:.4f} wide."
+    told = f"The {metric} is known from {rows:,} {split} rows: its 95 % interval, {known}, is {high - low:.4f} wide"
+    return f"{told}; a smaller difference between two models may be chance." if rows < FEW_ROWS else f"{told}."
 
 
 def _tell_missing_test(results: Mapping[str, Any]) -> str:

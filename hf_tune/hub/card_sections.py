@@ -51,11 +51,20 @@ def describe_results(results: Mapping[str, Any], facts: CardFacts) -> str:
     said = f"Reported are the {_count_rows(results, split)} rows of the {split} split; in brackets the 95 % interval."
     lower = [escape(name) for name in scores if not is_higher_better(name)]
     said += f" Less is better for {', '.join(lower)}." if lower else ""
+    said += _tell_positive(results)
     section = facts.section.strip()
     if section.count("\n") > MAX_LINES:
         section = f"<details><summary>Class by class</summary>\n\n{section}\n\n</details>"
     plots = [f"![{escape(name.rpartition('.')[0])}](plots/{quote_address(name)})" for name in facts.plots]
-    return "\n\n".join(part for part in (said, _tabulate_scores(results["splits"]), section, *plots) if part)
+    parts = (
+        said,
+        _tabulate_scores(results["splits"]),
+        _tell_decision(results),
+        _tell_linear(results),
+        section,
+        *plots,
+    )
+    return "\n\n".join(part for part in parts if part)
 
 
 def describe_data(results: Mapping[str, Any]) -> str:
@@ -145,10 +154,59 @@ def _tell_steps(results: Mapping[str, Any]) -> str:
 def _tabulate_scores(splits: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a Markdown table: one row per metric, one column per split, intervals in brackets."""
     lines = [f"| metric | {' | '.join(splits)} |", "|---" * (len(splits) + 1) + "|"]
-    for metric in next(iter(splits.values())):
-        cells = [_format_score(scores[metric]) for scores in splits.values()]
+    for metric in dict.fromkeys(metric for scores in splits.values() for metric in scores):
+        cells = [_format_score(scores[metric]) if metric in scores else "" for scores in splits.values()]
         lines.append(f"| {escape(metric)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _tell_positive(results: Mapping[str, Any]) -> str:
+    """Return of which of two classes sensitivity and AUROC are."""
+    names = results["label_names"]
+    if not results.get("positive"):
+        return ""
+    return (
+        f" {quote(names[1])} is the positive class: sensitivity is the share of its rows that are found, specificity "
+        f"that of {quote(names[0])}; AUROC and average precision say how well its probability ranks the rows."
+    )
+
+
+def _tell_decision(results: Mapping[str, Any]) -> str:
+    """Return from which probability on which class is answered, and who answers so."""
+    found = results.get("decision")
+    if not found:
+        return ""
+    said = f"**Decision**: {quote(found['positive'])} is answered from a probability of {found['value']:.4g} on"
+    if found["rule"] != "given":
+        said += f", chosen by {escape(found['rule'])} on {found['rows']:,} validation rows"
+    said += (
+        f" (there: sensitivity {format_number(found['sensitivity'])}, specificity "
+        f"{format_number(found['specificity'])}). The scores above are of this decision"
+    )
+    if "test" not in results["splits"]:
+        said += ", on the very rows that chose it" if found["rule"] != "given" else ""
+    return (
+        f"{said}. `load_finetuned` and `hf-tune predict` read it from `decision.json`; transformers, PEFT and timm do "
+        "not, and answer the most probable class, as if it were 0.5."
+    )
+
+
+def _tell_linear(results: Mapping[str, Any]) -> str:
+    """Return what logistic regression on frozen features scores beside, and whether the difference is chance."""
+    linear = results.get("linear_baseline")
+    if not linear:
+        return ""
+    split, _ = reported_split(results)
+    score, difference = _format_score(linear["splits"][split]["accuracy"]), linear["difference"]
+    low, high = difference["low"], difference["high"]
+    verdict = "this model is better" if low > 0 else "this model is worse" if high < 0 else "it may be chance"
+    answer = ", both answering the most probable class" if results.get("decision") else ""
+    return (
+        f"Logistic regression on the frozen features of the same checkpoint ({linear['rows']:,} training rows, "
+        f"{linear['features']:,} features, C = {linear['strength']:g} chosen on validation) has accuracy "
+        f"{score} on the same rows. This model's is {difference['value']:+.4f} from that (95 % interval "
+        f"{low:+.4f} to {high:+.4f}, rows paired, p = {difference['p_value']:.2g}{answer}): {verdict}."
+    )
 
 
 def _format_score(score: Mapping[str, float | None], word: str = "") -> str:

@@ -48,6 +48,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     from hf_tune.recipe.rules import find_broken_rules
     from hf_tune.recipe.schema import Recipe
     from hf_tune.recipe.stream_rules import get_defaults
+    from hf_tune.results.decision import Decision
     from hf_tune.training.arguments import resolve_training
     from hf_tune.training.early_stopping import EarlyStopping
     from hf_tune.training.objective import Objective, resolve_objective
@@ -59,13 +60,13 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     data = build_dataclass(DataSource, values["data"], ("data",), report) if "data" in values else None
     _check_quantization(values, report)
     _check_load(values, report)
-    preprocess = (
-        build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report) if task else None
-    )
+    preprocess = task and build_dataclass(task.preprocess, values.get("preprocess", {}), ("preprocess",), report)
     _check_peft(values.get("peft"), report)
     _check_batch_norm(values.get("batch_norm"), report)
     stopping = _build_optional(EarlyStopping, "early_stopping", values, report)
     objective = _build_optional(Objective, "objective", values, report)
+    decision = _build_optional(Decision, "decision", values, report)
+    _check_linear_baseline(values.get("linear_baseline"), report)
     hub = _build_optional(Hub, "hub", values, report)
     speed = build_dataclass(Speed, values.get("speed", {}), ("speed",), report)
     training = _check_training(values, report)
@@ -85,6 +86,8 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
         batch_norm=values.get("batch_norm"),
         early_stopping=stopping,
         objective=objective,
+        decision=decision,
+        linear_baseline=values.get("linear_baseline"),
         training=resolved,
         speed=speed,
         hub=hub,
@@ -182,6 +185,15 @@ def _check_batch_norm(value: Any, report: Report) -> None:
         report.add(("batch_norm",), f"expected frozen, trained or synced, got {value!r}")
 
 
+def _check_linear_baseline(value: Any, report: Report) -> None:
+    if value is not None and not isinstance(value, bool):
+        report.add(
+            ("linear_baseline",),
+            f"expected true or false, got {value!r}",
+            "leave it out: it then runs where rows are few",
+        )
+
+
 def _check_training(values: Mapping[str, Any], report: Report) -> dict[str, Any]:
     from hf_tune.recipe.library_arguments import accepted_by_training
 
@@ -200,7 +212,7 @@ def _check_card(values: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 def _check_rules(find: Any, values: Mapping[str, Any], task: "Task", report: Report) -> None:
     """Note broken rules; blocks that are no mappings were noted already and are left out."""
-    words = ("task", "peft", "batch_norm")
+    words = ("task", "peft", "batch_norm", "linear_baseline")
     usable = {name: value for name, value in values.items() if name in words or isinstance(value, Mapping)}
     told = {problem.key for problem in report.problems}
     for path, problem, hint in find(usable, task):

@@ -13,6 +13,7 @@ from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint_config import ModelSource
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.source import KeyPath, Source
+from hf_tune.results.decision import Decision
 from hf_tune.training.early_stopping import EarlyStopping
 from hf_tune.training.objective import Objective
 from hf_tune.training.speed import Speed
@@ -34,6 +35,10 @@ class Recipe:
     """Whether running statistics move; None: trained for `full`, frozen for every other method."""
     objective: Objective = field(default_factory=Objective)
     """Learning rates of the parts; where `training.learning_rate` is left out, the method's measured ones."""
+    decision: Decision | None = None
+    """From which probability on the positive one of two classes is answered; None: the most probable one is."""
+    linear_baseline: bool | None = None
+    """Whether logistic regression on the checkpoint's frozen features is scored beside; None: where rows are few."""
     early_stopping: EarlyStopping | None = None
     training: Mapping[str, Any]
     """Fields of `TrainingArguments`, with what `early_stopping:` stands for."""

@@ -23,6 +23,8 @@ BLOCKS = (
     "peft",
     "batch_norm",
     "objective",
+    "decision",
+    "linear_baseline",
     "early_stopping",
     "training",
     "speed",

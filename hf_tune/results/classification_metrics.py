@@ -7,7 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hf_tune.markdown_text import escape
+from hf_tune.results import two_classes
 from hf_tune.results.intervals import score_confusion, score_mean, score_proportion
+from hf_tune.results.kept_classes import MAX_TOP
 from hf_tune.task import Kept, Score
 
 
@@ -21,7 +23,22 @@ def score_classes(kept: Kept, label_names: Sequence[str]) -> dict[str, Score]:
     for name, statistic in _CLASS_STATISTICS.items():
         scores[name] = score_confusion(confusion, statistic)
     scores["log_loss"] = score_mean(tabulate_classes(kept)[:, 2])
-    return scores
+    return {**scores, **_score_ranking(kept, len(label_names))}
+
+
+def find_missing_metrics(num_labels: int) -> frozenset[str]:
+    """Return the names in `METRIC_NAMES` that are not reported for so many classes."""
+    return frozenset(name for name, fits in _FOR_SOME.items() if not fits(num_labels))
+
+
+def _score_ranking(kept: Kept, num_labels: int) -> Mapping[str, Score]:
+    """Return the scores that only some numbers of classes have."""
+    if num_labels == 2:
+        return two_classes.score_two_classes(kept)
+    if num_labels > MAX_TOP:
+        return {"top5_accuracy": two_classes.score_top5(kept)}
+    macro = two_classes.score_auroc_macro(kept, num_labels)
+    return {} if macro is None else {"auroc_macro": macro}
 
 
 def tabulate_classes(kept: Kept) -> np.ndarray:
@@ -106,4 +123,12 @@ CLASS_STATISTICS: Mapping[str, Callable[[np.ndarray], float]] = MappingProxyType
     }
 )
 """Name → what it makes of rows of `tabulate_classes`."""
-METRIC_NAMES = tuple(CLASS_STATISTICS)
+_FOR_SOME: Mapping[str, Callable[[int], bool]] = MappingProxyType(
+    {
+        **dict.fromkeys(two_classes.NAMES, lambda num_labels: num_labels == 2),
+        "auroc_macro": lambda num_labels: 2 < num_labels <= MAX_TOP,
+        "top5_accuracy": lambda num_labels: num_labels > MAX_TOP,
+    }
+)
+METRIC_NAMES = (*CLASS_STATISTICS, *_FOR_SOME)
+"""All that may be reported; what is not for so many classes, `find_missing_metrics` says."""

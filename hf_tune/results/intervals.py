@@ -1,5 +1,6 @@
 """95 % intervals of scores."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,7 @@ from hf_tune.task import Score
 
 
 RESAMPLES = 2000
+_Z = 1.959964
 ROW_RESAMPLES = 500
 """Fewer where each resample reads every row again."""
 
@@ -18,6 +20,39 @@ def score_proportion(hits: int, count: int) -> Score:
 
     interval = binomtest(hits, count).proportion_ci(confidence_level=0.95, method="wilson")
     return Score(value=hits / count, low=float(interval.low), high=float(interval.high))
+
+
+def score_share(value: float, count: int) -> Score:
+    """Return a share, which need not be of whole rows, with Wilson's interval for so many; of none it is no number."""
+    if not count:
+        return Score(value=math.nan)
+    square = _Z**2 / count
+    middle = (value + square / 2) / (1 + square)
+    half = math.sqrt(square * value * (1 - value) + square**2 / 4) / (1 + square)
+    return Score(value=value, low=max(middle - half, 0.0), high=min(middle + half, 1.0))
+
+
+def score_auroc(value: float, num_positive: int, num_negative: int) -> Score:
+    """Return an area under the ROC curve with its interval; not a number where either side has no row.
+
+    The interval is method 5 of Newcombe 2006 (doi:10.1002/sim.2324): the areas whose standard error, by Hanley and
+    McNeil with half the rows on each side, reaches the value. It holds for few rows and for a perfect ranking, where
+    DeLong's interval and the bootstrap would say that nothing is unsure.
+    """
+    from scipy.optimize import brentq
+
+    if not num_positive or not num_negative:
+        return Score(value=math.nan)
+    rest = (num_positive + num_negative) / 2 - 1
+
+    def exceed(area: float) -> float:
+        spread = 1 + rest * ((1 - area) / (2 - area) + area / (1 + area))
+        return (value - area) ** 2 - _Z**2 * area * (1 - area) * spread / (num_positive * num_negative)
+
+    edge = 1e-12  # both ends of a perfect ranking solve it
+    low = brentq(exceed, 0.0, min(value, 1 - edge)) if value > 0 else 0.0
+    high = brentq(exceed, max(value, edge), 1.0) if value < 1 else 1.0
+    return Score(value=value, low=float(low), high=float(high))
 
 
 def score_mean(values: np.ndarray) -> Score:

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shlex
@@ -69,8 +70,13 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def as_json(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
-    """Return scores as results.json writes them."""
-    return {name: dataclasses.asdict(score) for name, score in scores.items()}
+    """Return scores as results.json writes them; what is no number, such as an AUROC of one class, is left out."""
+    return {name: dataclasses.asdict(score) for name, score in scores.items() if not math.isnan(score.value)}
+
+
+def list_metrics(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the metrics that any split has, in their order."""
+    return list(dict.fromkeys(metric for scores in splits.values() for metric in scores))
 
 
 def save_table(columns: Mapping[str, Any], file: Path) -> None:
@@ -82,17 +88,30 @@ def save_table(columns: Mapping[str, Any], file: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table(arrays), file)
 
 
-def format_table(splits: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any]) -> Any:
-    """Return a rich table of the scores of every split, with intervals, and the baseline beside."""
+def format_table(
+    splits: Mapping[str, Mapping[str, Any]],
+    baseline: Mapping[str, Any],
+    positive: str | None = None,
+    linear: Mapping[str, Any] | None = None,
+) -> Any:
+    """Return a rich table of the scores of every split, with intervals, and the baselines beside.
+
+    `positive` is the one of two classes that is looked for.
+    """
     from rich.table import Table
 
-    table = Table(title="Scores, with 95 % intervals")
+    table = Table(title="Scores, with 95 % intervals" + (f"; positive: {positive}" if positive else ""))
     table.add_column("metric")
     for name in splits:
         table.add_column(name, justify="right")
-    for metric in next(iter(splits.values())):
-        table.add_row(metric, *(format_score(scores[metric]) for scores in splits.values()))
+    for metric in list_metrics(splits):
+        table.add_row(
+            metric, *(format_score(scores[metric]) if metric in scores else "" for scores in splits.values())
+        )
     table.add_section()
+    if linear:
+        scored = [linear["splits"].get(name, {}).get("accuracy") for name in splits]
+        table.add_row(f"accuracy of {linear['name']}", *(format_score(each) if each else "" for each in scored))
     table.add_row(f"{baseline['metric']} of the {baseline['name']}", *[f"{baseline['value']:.3f}"] * len(splits))
     return table
 

@@ -19,8 +19,11 @@ def describe_fit(history: Sequence[Mapping[str, Any]], saved_step: int | None) -
     names = [name.removeprefix("train_") for name in last if name.startswith("train_")]
     pairs = {name: (last[f"train_{name}"], last[f"eval_{name}"]) for name in names if f"eval_{name}" in last}
     pairs = {"loss": (last["train_mean_loss"], last["eval_loss"]), **pairs}
+    seen = [entry for entry in history if "eval_loss" in entry and entry["step"] <= last["step"]]
+    lowest = min(seen, key=lambda entry: entry["eval_loss"])
     return {
         "step": last["step"],
+        "lowest": {"step": lowest["step"], "loss": lowest["eval_loss"]},
         "train": {name: train for name, (train, _) in pairs.items()},
         "validation": {name: validation for name, (_, validation) in pairs.items()},
     }

@@ -32,6 +32,7 @@ from hf_tune.results.classification_metrics import (
 )
 from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.predictions import decode_kept, tabulate_kept
+from hf_tune.results.two_class_plots import plot_two_classes
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
 
 
@@ -146,6 +147,7 @@ def draw_plots(scored: Scored, folder: Path) -> list[str]:
     drawn = {
         "curves.png": plots.plot_curves(scored.history, "accuracy", folder / "curves.png"),
         "confusion.png": plots.plot_confusion(confusion, scored.label_names, folder / "confusion.png"),
+        "two_classes.png": plot_two_classes(scored.kept, scored.label_names, folder / "two_classes.png"),
         "mistakes.png": _draw_mistakes(scored, folder / "mistakes.png"),
     }
     return [name for name, there in drawn.items() if there]

@@ -37,6 +37,7 @@ from hf_tune.results.label_metrics import (
     score_numbers,
 )
 from hf_tune.results.predictions import decode_kept, tabulate_kept
+from hf_tune.results.two_class_plots import plot_two_classes
 from hf_tune.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Batch, Example, Kept, Score, Scored, Task
 
 
@@ -185,6 +186,7 @@ def draw_plots(scored: Scored, folder: Path) -> list[str]:
     elif "top_labels" in kept:
         confusion = count_confusion(kept, len(scored.label_names))
         drawn["confusion.png"] = plots.plot_confusion(confusion, scored.label_names, folder / "confusion.png")
+        drawn["two_classes.png"] = plot_two_classes(kept, scored.label_names, folder / "two_classes.png")
         drawn["confusions.png"] = plots.plot_confused_pairs(confusion, scored.label_names, folder / "confusions.png")
     return [name for name, there in drawn.items() if there]
 

@@ -33,6 +33,8 @@ class TrainingData:
     row_loss: RowLoss | None = None
     """The loss of each training row; None: the task's own."""
     speed: Speed = field(default_factory=Speed)
+    linear_baseline: Any = None
+    """Logistic regression that is scored beside, fitted before the first step; None where there is none."""
     notes: Sequence[str] = ()
     """What a reader of the results has to know about the rows."""
 

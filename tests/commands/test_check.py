@@ -40,6 +40,15 @@ def test_the_rows_of_every_class_are_counted(
     assert ["red", "8", "3", "4"] in cells and ["blue", "8", "3", "3"] in cells
 
 
+def test_the_positive_one_of_two_classes_is_marked(
+    write_recipe: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_recipe()
+    two = "data.load={path: 'tiny_pictures:load', classes: 2}"
+    assert main([str(recipe), two]) == 0 and "green (positive)" in capsys.readouterr().out
+    assert main([str(recipe), two, "data.positive=red"]) == 0 and "red (positive)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("override", "steps"),
     [
@@ -88,6 +97,14 @@ def test_a_method_that_trains_a_part_says_how_much(
         ("training.sede=1", "command line: training.sede=1: training.sede: unknown key of TrainingArguments"),
         ("data.load.rows=2", "data"),
         ("data.splits.test=holdout", "data.splits.test: no such split"),
+        (
+            "decision.threshold=youden",
+            "decision.threshold: a threshold is for two classes, and the labels are red, gr",
+        ),
+        (
+            "early_stopping.metric=auroc",
+            "early_stopping.metric: the labels are of the kind single_label_classificatio",
+        ),
     ],
 )
 def test_a_problem_goes_to_stderr_and_gives_2(

@@ -184,3 +184,18 @@ def test_a_loss_is_worse_where_it_is_higher(tmp_path: Path, capsys: pytest.Captu
 
 
 SURPRISES = (("one", 0.22314355131420976), ("other", 0.5 * 0.22314355131420976 + 0.5 * 1.6094379124341003))
+
+
+def test_sensitivity_is_compared_where_both_runs_look_for_the_same_class(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows take turns in their class: of five positive ones the first run finds two, the second all."""
+    scores = [{"value": value, "low": 0.1, "high": 1.0} for value in (0.4, 1.0)]
+    splits = [{"test": {"accuracy": scores[1], "sensitivity": score}} for score in scores]
+    one = write_run(tmp_path / "one", "1111101010", splits=splits[0], positive="yes")
+    other = write_run(tmp_path / "other", "1" * 10, splits=splits[1], positive="yes")
+    assert main([one, other, "--metric", "sensitivity"]) == 0
+    assert "sensitivity on 10 test rows" in (told := capsys.readouterr().out) and "+0.600" in told
+    third = write_run(tmp_path / "third", "1" * 10, splits=splits[1], positive="no")
+    assert main([one, third, "--metric", "sensitivity"]) == 2
+    assert "the positive class differs: no, yes" in capsys.readouterr().err

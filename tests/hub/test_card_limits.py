@@ -8,7 +8,8 @@ from hf_tune.hub.card_limits import list_limits
 def test_every_limit_has_its_numbers(results: dict[str, Any]) -> None:
     results["notes"] = ["A note.", "3 of 16 test rows exceed 9 tokens and were cut; the longest has 12."]
     assert list_limits(results) == [
-        "The accuracy is known from 16 test rows: its 95 % interval, 0.5700 to 0.9300, is 0.3600 wide.",
+        "The accuracy is known from 16 test rows: its 95 % interval, 0.5700 to 0.9300, is 0.3600 wide; a "
+        "smaller difference between two models may be chance.",
         "Fewest test rows: 4 each of `blue`, `green`.",
         "Lowest recall: `blue` 0.500 (2 of 4), `green` 0.750 (3 of 4).",
         "Commonest confusion: `blue` taken for `red`, `blue` taken for `green`, `green` taken for `red`, 1 row each.",
@@ -73,3 +74,10 @@ def test_without_a_test_split_the_reader_is_warned(results: dict[str, Any]) -> N
 def test_any_number_of_labels_may_be_none(results: dict[str, Any]) -> None:
     limits = list_limits(results | {"problem_type": "multi_label_classification"})
     assert limits[-1] == "A label is given where its probability is at least one half; a row may be given none."
+
+
+def test_advice_is_told_and_what_many_rows_say_needs_no_warning(results: dict[str, Any]) -> None:
+    results["data"]["rows"]["test"] = 300
+    results["advice"] = ["It overfits: try `training.weight_decay`."]
+    limits = list_limits(results)
+    assert limits[0].endswith("is 0.3600 wide.") and "It overfits: try `training.weight_decay`." in limits

@@ -123,3 +123,51 @@ def test_a_failed_proof_warns_the_reader(results: dict[str, Any], facts: CardFac
     results["proof"] = {"passed": False, "rows": 16, "max_abs_difference": 0.5}
     told = card_sections.describe_proof(results, facts)
     assert told.startswith("**The proof failed**") and "differ by 0.5" in told and "Do not use this model" in told
+
+
+def make_two_classes(results: dict[str, Any]) -> dict[str, Any]:
+    score = {"value": 0.9, "low": 0.8, "high": 0.95}
+    results["splits"]["test"] |= {"sensitivity": score, "auroc": score}
+    return results | {"label_names": ["ants", "bees"], "positive": "bees"}
+
+
+def test_the_positive_class_is_told_where_two_are_scored(results: dict[str, Any], facts: CardFacts) -> None:
+    assert "positive" not in card_sections.describe_results(results, facts)
+    told = card_sections.describe_results(make_two_classes(results), facts)
+    assert "`bees` is the positive class: sensitivity is the share of its rows that are found, specificity" in told
+    assert "| sensitivity |  | 0.9000 (0.8000 to 0.9500) |" in told  # of validation it is not known
+    assert "Decision" not in told and "Logistic" not in told
+
+
+def test_a_threshold_is_told_with_who_reads_it(results: dict[str, Any], facts: CardFacts) -> None:
+    found = {"positive": "bees", "value": 0.21, "rule": "costs 1 : 5", "rows": 40, "sensitivity": 0.95}
+    results = make_two_classes(results) | {"decision": {**found, "specificity": 0.5}}
+    told = card_sections.describe_results(results, facts)
+    assert (
+        "**Decision**: `bees` is answered from a probability of 0.21 on, chosen by costs 1 : 5 on 40 validation rows "
+        "(there: sensitivity 0.9500, specificity 0.5000). The scores above are of this decision. `load_finetuned`"
+    ) in told
+    assert "transformers, PEFT and timm do not, and answer the most probable class" in told
+    results["splits"] = {"validation": results["splits"]["test"]}
+    assert "on the very rows that chose it" in card_sections.describe_results(results, facts)
+    results["decision"]["rule"] = "given"
+    assert "rows that chose it" not in card_sections.describe_results(results, facts)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.01, 0.2, "this model is better"), (-0.2, -0.01, "this model is worse"), (-0.1, 0.1, "it may be chance")],
+)
+def test_the_regression_beside_is_told_with_its_difference(
+    low: float, high: float, verdict: str, results: dict[str, Any], facts: CardFacts
+) -> None:
+    results["linear_baseline"] = {
+        "rows": 204,
+        "features": 1280,
+        "strength": 0.01,
+        "splits": {"test": {"accuracy": {"value": 0.95, "low": 0.9, "high": 0.98}}},
+        "difference": {"value": (low + high) / 2, "low": low, "high": high, "p_value": 0.02},
+    }
+    told = card_sections.describe_results(results, facts)
+    assert "(204 training rows, 1,280 features, C = 0.01 chosen on validation) has accuracy 0.9500 (0.9000 to" in told
+    assert f"{low:+.4f} to {high:+.4f}, rows paired, p = 0.02): {verdict}." in told

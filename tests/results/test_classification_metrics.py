@@ -57,7 +57,7 @@ def test_scores_are_scikit_learns_also_where_a_class_has_no_row(present: int) ->
 
 def test_every_name_is_reported_with_an_interval_around_its_value() -> None:
     scores = score_classes(keep(LABELS * 20, PREDICTED * 20), NAMES)
-    assert tuple(scores) == METRIC_NAMES
+    assert tuple(scores) == METRIC_NAMES[:6]  # without all probabilities nothing is ranked
     for name, score in scores.items():
         assert score.low is not None and score.high is not None
         assert score.low < score.value < score.high, name
