@@ -147,9 +147,8 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     shared = share_out(whole, plan, source, label_names if kind == SINGLE_LABEL else (), groups)
     splits, label_names = shared.splits, shared.label_names or label_names
     train: Split | StreamedSplit = splits["train"]
-    notes = shared.notes
     feature = label_columns["train"].feature if label_columns else None
-    findings = list(settled.findings)
+    findings, notes = list(settled.findings), shared.notes
     if stream is None:
         findings += _find_odd_labels(splits["train"].labels, feature, label_names, kind)
         findings += _find_odd_columns(raw, splits, {*columns.values(), source.splits.by or ""})
