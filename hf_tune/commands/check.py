@@ -77,6 +77,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.assembly import check_network
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
+    from hf_tune.recipe_cost import measure_recipe
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -105,7 +106,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     with recipe.blame("data"):
         _report_example(console, task, outline, splits)
     with recipe.blame("data"):
-        workload = _measure_workload(recipe, task, outline, model, splits)
+        workload = measure_recipe(recipe, task, outline, model, splits.train)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
     for line in describe_speed(recipe, task, outline, model, splits):
         name, _, fact = line.partition(": ")
@@ -189,25 +190,6 @@ def _report_size(console: Any, outline: "LoadedModel", raw: Mapping[str, Any], s
         )
     elif "width" in raw and min(raw["width"], raw["height"]) < side / 2:
         console.print(f"  pictures of {raw['width']:.0f} x {raw['height']:.0f} pixels are enlarged to {side}")
-
-
-def _measure_workload(
-    recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
-) -> "Workload":
-    """Return what a step asks of one device, for a batch of rows that are all as long as the longest."""
-    from hf_tune.model.quantised_base import count_saved_bytes
-    from hf_tune.training.cost_model import measure_workload
-    from hf_tune.training.longest_row import build_longest_row
-    from hf_tune.training.step_memory import count_step_memory
-
-    def compute_loss(network: Any, rows: Any) -> Any:
-        outputs = network(**task.build_inputs(rows, outline.processor, network))
-        return task.loss(outputs, rows, recipe.training.get("label_smoothing_factor", 0.0)).sum()
-
-    row = build_longest_row(task, outline.processor, splits.train)
-    num_rows = recipe.training.get("per_device_train_batch_size", 8)
-    step = count_step_memory(model, row, num_rows, compute_loss, recipe.training)
-    return measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
 
 
 def _tell_steps(training: Mapping[str, Any], num_rows: int | None, processes: int, on: str) -> str:

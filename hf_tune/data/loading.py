@@ -10,6 +10,7 @@ from typing import Any
 
 import datasets
 
+from hf_tune.data.source_files import is_saved
 from hf_tune.input_error import InputError
 
 
@@ -68,6 +69,9 @@ def _load_dataset(load: Mapping[str, Any]) -> Any:
     path, at = str(load["path"]), ("load", "path")
     no_folder = f"there is no folder {path!r} either; " if "/" in path and not os.path.isdir(path) else ""
     try:
+        if is_saved(path):
+            saved = datasets.load_from_disk(path)
+            return saved if isinstance(saved, datasets.DatasetDict) else datasets.DatasetDict({"train": saved})
         return datasets.load_dataset(**load)
     except datasets.exceptions.DatasetNotFoundError as error:
         raise InputError(f"no such data set: {error}", f"{no_folder}check the name and your access", at=at) from None

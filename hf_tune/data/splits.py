@@ -14,6 +14,7 @@ from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.labels import cut_stratified
 from hf_tune.data.loading import load_raw
+from hf_tune.data.picture_paths import resolve_splits
 from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
 from hf_tune.data.stream_heads import leave_encoded, read_tables
@@ -57,6 +58,8 @@ class DataSource:
     splits: SplitPlan = field(default_factory=SplitPlan)
     columns: Mapping[str, str] = field(default_factory=dict)
     """Role → column; a role that is left out is the column of its own name."""
+    files_in: str | None = None
+    """Folder that paths in a column start from; None: that of the table, else the one you start in."""
     shuffle_buffer: int | None = None
     """Of a stream: `buffer_size` of `IterableDataset.shuffle`, rows in memory that are mixed; None: 1,000."""
 
@@ -154,6 +157,8 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
         _check_rows(rows, columns, name, plan[name])
+    named = [columns[role] for role in task.file_columns if role in columns]
+    parts = resolve_splits(parts, named, source.load, source.files_in)
     label_role = task.label_role
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {
