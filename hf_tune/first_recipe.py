@@ -24,6 +24,8 @@ from hf_tune.training.memory_size import format_size
 _ROOM = 0.8
 """Share of a device's memory that a run may take: libraries and other programs need some."""
 SCHEMA = "recipe.schema.json"
+_LABELS = frozenset({"classes", "label lists", "numbers"})
+_NO_COLUMN = Choice(value=None, why="")
 
 
 def find_machine(device_memory: int | None) -> Machine:
@@ -56,7 +58,7 @@ def draft_recipe(
     suggestion = _take_given(survey, suggestion, given)
     blocks = build_values(task_name, survey, suggestion, machine, name_output(file))
     blocks, notes = _fit(blocks, file, machine)
-    found = [*_describe(survey, suggestion), *notes]
+    found = _describe(survey, suggestion)
     header = [
         f"yaml-language-server: $schema={SCHEMA}",
         f"Written by `hf-tune new` for {path}; every value may be changed.",
@@ -66,7 +68,7 @@ def draft_recipe(
         *found,
         f"Chosen for {machine.name}; nothing was measured yet.",
     ]
-    return write_text(blocks, header), found
+    return write_text(blocks, header), [*found, *notes]
 
 
 def choose_task(survey: Survey, name: str | None, has_gpu: bool, path: str) -> tuple[str, Suggestion]:
@@ -96,20 +98,12 @@ def _take_columns(survey: Survey, given: Mapping[str, str]) -> Survey:
     if "label" not in named:
         return survey
     label = survey.get(named["label"])
-    kinds = {name: each.kinds - {"classes", "label lists", "numbers"} for name, each in _by_name(survey).items()}
-    if not label.kinds & {"classes", "label lists", "numbers"}:
+    if not label.kinds & _LABELS:
         told = ", ".join(sorted(label.kinds)) or "values of another kind"
         raise InputError(f"column {label.name!r} holds {told}, no labels", "name another as --column label=NAME")
-    columns = [
-        each if each.name == label.name or not kinds[each.name] ^ each.kinds
-        else dataclasses.replace(each, kinds=frozenset(kinds[each.name]))
-        for each in survey.columns
-    ]
+    others = {each.name: frozenset(each.kinds - _LABELS) for each in survey.columns if each.name != label.name}
+    columns = [dataclasses.replace(each, kinds=others.get(each.name, each.kinds)) for each in survey.columns]
     return dataclasses.replace(survey, columns=columns)
-
-
-def _by_name(survey: Survey) -> dict[str, Any]:
-    return {each.name: each for each in survey.columns}
 
 
 def _take_given(survey: Survey, suggestion: Suggestion, given: Mapping[str, str]) -> Suggestion:
@@ -173,9 +167,10 @@ def _describe(survey: Survey, suggestion: Suggestion) -> list[str]:
     """Return what was found, in lines."""
     rows = ", ".join(f"{name} {count:,}" for name, count in survey.rows.items())
     roles = "; ".join(f"{role}: column {each.value}, {each.why}" for role, each in suggestion.columns.items())
-    sides = [side for name, side in survey.picture_sides.items() if name == suggestion.columns.get("image", _NONE).value]
+    sides = [
+        side
+        for name, side in survey.picture_sides.items()
+        if name == suggestion.columns.get("image", _NO_COLUMN).value
+    ]
     pictures = [f"Half of the pictures have a shorter side of at most {side} pixels." for side in sides]
     return [f"Rows: {rows}.", f"Roles: {roles}.", *pictures]
-
-
-_NONE = Choice(value=None, why="")

@@ -31,7 +31,7 @@ def measure_recipe(
 def find_batch_size(
     recipe: Recipe, task: Task, outline: LoadedModel, model: Any, train: Any, device_bytes: int
 ) -> int | None:
-    """Return the largest half, quarter … of the recipe's batch that one device has room for; None: not even one row."""
+    """Return the largest half, quarter … of the recipe's batch that a device has room for; None: not even a row."""
     size = int(recipe.training.get("per_device_train_batch_size", 8))
     while size:
         workload = measure_recipe(recipe, task, outline, model, train, size)

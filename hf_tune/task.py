@@ -181,7 +181,7 @@ class Task:
     file_columns: Sequence[str] = ()
     """Roles whose words are paths of files, relative to the table that they stand in."""
     suggest: Callable[[Any, bool], "Suggestion | None"] = _suggest_nothing
-    """(`data.survey.Survey`, whether a GPU trains) → what a first recipe would be; None where the data does not fit."""
+    """(`data.survey.Survey`, whether a GPU trains) → what a first recipe would be; None for other data."""
     encode_rows: Callable[[Sequence[Example], Any], Mapping[str, Sequence[Any]]] | None = None
     """(raw examples, processor) → columns, for inputs of another length in every row, encoded many at a time and
     cached on disk; the processor has a `fingerprint()`. None: rows are encoded one by one, once where they have one

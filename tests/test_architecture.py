@@ -21,11 +21,11 @@ LAYERS = (
     "tasks",
     "recipe",
     "adapter_base",
-    "finetuned|run_card",
+    "finetuned|run_card|recipe_cost",
     "proof",
     "hub_folder",
     "publication",
-    "finished_run|assembly|speed_report",
+    "finished_run|assembly|speed_report|first_recipe|table_predictions|run_time",
     "run",
     "commands",
 )

@@ -70,7 +70,7 @@ def _check_file(file: Path) -> None:
 
 
 def _read_column(text: str) -> tuple[str, str]:
-    role, equals, name = text.partition("=")
+    role, _, name = text.partition("=")
     if not role or not name:
         raise InputError(f"--column {text}", "write it as ROLE=NAME, such as label=diagnosis")
     return f"columns.{role}", name

@@ -58,11 +58,17 @@ def choose_label(survey: Survey, kinds: tuple[str, ...]) -> tuple[ColumnSurvey, 
     names = (*_LABELS, *_NUMBERS)
     named = {each.name.lower(): each for each in survey.columns if each.kinds & set(kinds)}
     label = next((named[name] for name in names if name in named), None)
-    label = label or next((found for kind in kinds if (found := survey.find(kind, ())) is not None), None)
+    others = [each for kind in kinds for each in survey.columns if kind in each.kinds and _may_be_label(each)]
+    label = label or next(iter(others), None)
     if label is None:
         return None
     kind = next(kind for kind in kinds if kind in label.kinds)
     return label, Choice(value=label.name, why=describe_label(label, kind)), _KINDS[kind]
+
+
+def _may_be_label(column: ColumnSurvey) -> bool:
+    """Return whether a column whose name says nothing may hold labels: not whole numbers, and not one class alone."""
+    return "whole numbers" not in column.kinds and len(column.counts) != 1
 
 
 def describe_label(label: ColumnSurvey, kind: str) -> str:

@@ -23,7 +23,7 @@ def resolve_splits(
             raise InputError("the paths of a stream are not looked for", "write whole paths", at=("files_in",))
         return resolved
     folders = list_folders(load, files_in) if columns else []
-    for name, rows in parts.items():
+    for name in parts:
         for column in columns:
             resolved[name], _ = resolve_files(resolved[name], column, folders)
     return resolved

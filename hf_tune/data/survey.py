@@ -30,7 +30,8 @@ class ColumnSurvey:
 
     name: str
     kinds: frozenset[str]
-    """What it may be: `picture`, `file` (paths of pictures), `text`, `classes`, `numbers`, `label lists`."""
+    """What it may be: `picture`, `file` (paths of pictures), `text`, `classes`, `numbers`, `label lists`. Classes
+    that are `whole numbers` may as well be ages or widths."""
     counts: Mapping[str, int]
     """Rows of each class, of a column that may hold classes."""
     characters: int = 0
@@ -116,7 +117,7 @@ def _survey_column(rows: datasets.Dataset, name: str) -> ColumnSurvey:
         kinds.add("numbers")
     elif isinstance(feature, datasets.Value) and feature.dtype.startswith(("int", "uint", "bool")):
         counts = _count(rows, name)
-        kinds |= {"classes"} if _are_classes(counts, len(rows)) else set()
+        kinds |= {"classes", "whole numbers"} if _are_classes(counts, len(rows)) else set()
     characters = int(np.quantile([len(text) for text in texts], 0.95)) if texts else 0
     return ColumnSurvey(
         name=name,
@@ -184,11 +185,9 @@ def _measure_sides(rows: datasets.Dataset, name: str, folders: Sequence[str]) ->
 def _read_side(cell: Any, folders: Sequence[str]) -> int | None:
     encoded = cell.get("bytes") if isinstance(cell, Mapping) else None
     path = cell.get("path") if isinstance(cell, Mapping) else cell
-    if encoded is None and not path:
-        return None
-    if encoded is None and not os.path.isabs(path):
+    if encoded is None and path and not os.path.isabs(path):
         folder = find_folder(path, folders)
-        path = None if folder is None else Path(folder, path)
+        path = None if folder is None else str(Path(folder, path))
     try:
         with PIL.Image.open(io.BytesIO(encoded) if encoded is not None else path or "") as picture:
             return min(picture.size)

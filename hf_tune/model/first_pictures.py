@@ -24,7 +24,9 @@ def choose_image_size(side: int | None, rows: int, has_gpu: bool) -> dict[str, C
     if has_gpu or side is None or side > _OWN_SIDE / 2 or rows <= FEW_ROWS:
         return {}
     half = _OWN_SIDE // 2
-    why = f"the pictures have {side} pixels; half of the checkpoint's {_OWN_SIDE} is 4 times as fast, less costs points"
+    why = (
+        f"the pictures have {side} pixels; half of the checkpoint's {_OWN_SIDE} is 4 times as fast, less costs points"
+    )
     return {"image_size": Choice(value=half, why=why)}
 
 

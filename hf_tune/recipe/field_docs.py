@@ -3,18 +3,19 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 import textwrap
 from collections.abc import Callable
 from typing import Any
 
 
-_LONGEST = 300
+_LONGEST = 220
 _ARGUMENT = re.compile(r"^(?P<indent> *)(?P<name>\w+) ?\(.*\):\s*$")
 
 
 def read_field_docs(cls: type) -> dict[str, str]:
-    """Return field → the docstring under it, here or in a class that it comes from; a library's `help` where it has one.
+    """Return field → the docstring under it, here or in a parent; of a library's field its `help` where it has one.
 
     A class whose source is not at hand has none.
     """
@@ -30,7 +31,7 @@ def read_field_docs(cls: type) -> dict[str, str]:
 
 
 def read_call_docs(call: Callable[..., Any]) -> dict[str, str]:
-    """Return argument → what the docstring says of it, in the form `name (type): text` that the Hub's libraries have."""
+    """Return argument → what the docstring says of it, in the form `name (type): text` of the Hub's libraries."""
     found: dict[str, list[str]] = {}
     name, indent = "", 0
     for line in textwrap.dedent(f"    {inspect.getdoc(call) or ''}").splitlines():
@@ -53,10 +54,14 @@ def _read_class(cls: type) -> dict[str, str]:
         return {}
     docs = {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for before, after in zip(body, body[1:], strict=False):
-        is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and is_text:
-            docs[before.target.id] = str(after.value.value)  # type: ignore[union-attr]
+    for before, after in itertools.pairwise(body):
+        text = after.value if isinstance(after, ast.Expr) else None
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(text, ast.Constant)
+        ):
+            docs[before.target.id] = str(text.value)
     return docs
 
 

@@ -51,7 +51,7 @@ def build_values(
     if machine.has_bf16 and not is_probe:
         training["bf16"] = Choice(value=True, why="the GPU has it: half the memory, and faster")
     patience = Choice(value=10 if is_probe else 3, why="epochs without improvement before the run stops")
-    blocks = {
+    blocks: dict[str, Any] = {
         "task": task_name,
         "model": {"pretrained_model_name_or_path": suggestion.checkpoint},
         "data": {"load": dict(survey.load), "splits": splits, "columns": columns},
@@ -60,7 +60,7 @@ def build_values(
         "early_stopping": {"metric": suggestion.metric, "patience": patience},
         "training": training,
     }
-    blocks["data"] = {name: block for name, block in dict(blocks["data"]).items() if block}
+    blocks["data"] = {name: block for name, block in blocks["data"].items() if block}
     return {name: block for name, block in blocks.items() if block}
 
 

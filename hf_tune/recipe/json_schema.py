@@ -17,9 +17,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 
 from hf_tune.adapter.attach import BatchNorm
 from hf_tune.adapter.method_words import WORDS
+from hf_tune.data.splits import DataSource
 from hf_tune.hub.hub_block import Hub
 from hf_tune.model.checkpoint_config import ModelSource
-from hf_tune.data.splits import DataSource
 from hf_tune.recipe.build import Accepted, accepted_by_dataclass, list_enum_values
 from hf_tune.recipe.field_docs import read_call_docs, read_field_docs
 from hf_tune.recipe.library_arguments import (
@@ -135,6 +135,8 @@ def _describe_argument(accepted: Accepted, name: str, hint: Any) -> dict[str, An
 def _describe_hint(hint: Any) -> dict[str, Any]:
     """Return the schema of a type; `{}`, which takes everything, where JSON has no word for it."""
     inner = next((each for each in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(each)), None)
+    if inner is not None and not str(inner.__module__).startswith("hf_tune."):
+        return {}  # a library's object, which YAML writes as a word
     if inner is not None:
         block = describe_dataclass(typing.cast(type, inner))
         return block if inner is hint else {"anyOf": [block, {"type": "null"}]}

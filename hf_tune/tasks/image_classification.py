@@ -15,6 +15,12 @@ import torch.nn.functional as F
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
 from hf_tune.data.first_columns import choose_label, choose_metric, choose_picture
 from hf_tune.data.images import read_image
+from hf_tune.model.first_pictures import (
+    choose_augmentation,
+    choose_image_size,
+    choose_picture_checkpoint,
+    choose_picture_method,
+)
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
@@ -29,12 +35,6 @@ from hf_tune.results.classification_metrics import (
 )
 from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.predictions import decode_kept, tabulate_kept
-from hf_tune.model.first_pictures import (
-    choose_augmentation,
-    choose_image_size,
-    choose_picture_checkpoint,
-    choose_picture_method,
-)
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Suggestion, Task
 
 
