@@ -101,8 +101,10 @@ def _take_columns(survey: Survey, given: Mapping[str, str]) -> Survey:
     if not label.kinds & _LABELS:
         told = ", ".join(sorted(label.kinds)) or "values of another kind"
         raise InputError(f"column {label.name!r} holds {told}, no labels", "name another as --column label=NAME")
-    others = {each.name: frozenset(each.kinds - _LABELS) for each in survey.columns if each.name != label.name}
-    columns = [dataclasses.replace(each, kinds=others.get(each.name, each.kinds)) for each in survey.columns]
+    columns = [
+        dataclasses.replace(each, kinds=each.kinds - ({"whole numbers"} if each.name == label.name else _LABELS))
+        for each in survey.columns
+    ]
     return dataclasses.replace(survey, columns=columns)
 
 

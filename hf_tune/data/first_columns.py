@@ -81,11 +81,6 @@ def describe_label(label: ColumnSurvey, kind: str) -> str:
     return f"{len(label.counts)} classes; the rarest in train is {rare!r}, {label.counts[rare]} rows"
 
 
-def count_rarest(label: ColumnSurvey) -> int | None:
-    """Return the rows of the rarest class; None where the column holds no classes."""
-    return min(label.counts.values()) if label.counts else None
-
-
 def choose_metric(label: ColumnSurvey, problem_type: ProblemType) -> Choice:
     """Return what the best checkpoint is chosen by."""
     if problem_type == REGRESSION:

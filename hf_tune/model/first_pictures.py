@@ -42,7 +42,7 @@ def choose_picture_method(rows: int, counts: Mapping[str, int], has_gpu: bool) -
     return Choice(value="full", why=f"{rows:,} rows are enough to train all weights; peft=lora trains few")
 
 
-def choose_augmentation(method: str, side: int | None) -> dict[str, Choice]:
+def choose_augmentation(method: str) -> dict[str, Choice]:
     """Return augmentations; none for a probe, whose features are computed once."""
     if method == "probe":
         return {}

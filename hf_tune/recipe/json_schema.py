@@ -111,6 +111,8 @@ def _describe_block(accepted: Accepted, docs: Mapping[str, str], known: Mapping[
         if name in accepted.refused:
             continue
         found = known.get(name) or _describe_argument(accepted, name, hint)
+        if name in accepted.required:
+            found = {**found, "not": {"type": "null"}}
         properties[name] = {**({"description": docs[name]} if docs.get(name) else {}), **found}
     return {
         "type": "object",

@@ -138,7 +138,7 @@ def suggest(survey: Any, has_gpu: bool) -> Suggestion | None:
     return Suggestion(
         columns={"image": picture[1], "label": label[1]},
         checkpoint=choose_picture_checkpoint(has_gpu),
-        preprocess=choose_image_size(side, rows, has_gpu) | choose_augmentation(method.value, side),
+        preprocess=choose_image_size(side, rows, has_gpu) | choose_augmentation(method.value),
         method=method,
         metric=choose_metric(label[0], SINGLE_LABEL),
         most_rows=128 if has_gpu else 64,
