@@ -181,7 +181,7 @@ def test_every_real_set_of_pictures_with_classes_gets_a_recipe_that_trains(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bccd", "camvid"])
 def test_real_sets_without_classes_are_told(name: str, shared: Path, draft: Callable) -> None:
-    with pytest.raises(InputError, match="fit no task: .*image"):
+    with pytest.raises(InputError, match=r"fit no task: .*image"):
         draft(shared / "data" / name, "timm")
 
 

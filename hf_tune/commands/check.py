@@ -1,6 +1,8 @@
-"""Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
+"""Say what a recipe would do: data, model, cost, time; no weight is fetched, and nothing is written.
 
-hf-tune check RECIPE [block.key=value …] [--processes 8] [--device-memory 80GiB]
+hf-tune check RECIPE [block.key=value …] [--no-timing] [--processes 8] [--device-memory 80GiB]
+
+Three steps on real rows are timed on this machine, with a network of the same shape, unless --no-timing is given.
 
 With --processes or --device-memory it also says what DDP, FSDP2 and ZeRO stage 3 would cost every device, estimated by
 formulas: the devices are not there. Exit codes: 0 done, 2 the input is wrong, 4 no strategy fits into --device-memory.
@@ -42,13 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"
     )
+    parser.add_argument("--no-timing", action="store_true", help="do not time three steps on this machine")
     options = parser.parse_intermixed_args(argv)
     print("checking; the libraries take a few seconds to load …", file=sys.stderr)
     try:
         from hf_tune.recipe.reader import load_recipe
 
         devices = _read_devices(options.processes, options.device_memory)
-        return _report(load_recipe(options.recipe, options.overrides), devices)
+        return _report(load_recipe(options.recipe, options.overrides), devices, not options.no_timing)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -70,7 +73,7 @@ def _read_devices(processes: str | None, device_memory: str | None) -> _Devices 
     return _Devices(processes=int(processes or 1), memory=memory)
 
 
-def _report(recipe: "Recipe", devices: _Devices | None) -> int:
+def _report(recipe: "Recipe", devices: _Devices | None, is_timed: bool) -> int:
     from rich.console import Console
 
     from hf_tune.adapter.attach import attach_adapter, name_method
@@ -78,6 +81,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.data.splits import load_splits
     from hf_tune.library_noise import quieten_bars
     from hf_tune.recipe_cost import measure_recipe
+    from hf_tune.run_time import describe_time
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -108,7 +112,8 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     with recipe.blame("data"):
         workload = measure_recipe(recipe, task, outline, model, splits.train)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
-    for line in describe_speed(recipe, task, outline, model, splits):
+    lines = describe_speed(recipe, task, outline, model, splits)
+    for line in [*lines, *(describe_time(recipe, task, outline, splits) if is_timed else [])]:
         name, _, fact = line.partition(": ")
         console.print(f"[bold]{name}[/] {fact}")
     console.print("[bold]training[/] " + ", ".join(f"{name}={value!r}" for name, value in recipe.training.items()))
