@@ -6,13 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command
 from hf_tune.library_noise import quieten_loggers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Call the verb's `main` with the rest of the command line and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    verbs = find_verbs()
+    return run_command(_call_verb, argv)
+
+
+def _call_verb(argv: Sequence[str] | None) -> int:
+    arguments, verbs = list(argv or ()), find_verbs()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(describe_verbs(verbs))
         return 0

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         devices = _read_devices(options.processes, options.device_memory)
         return _report(load_recipe(options.recipe, options.overrides), devices, not options.no_timing)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
 
 
@@ -270,4 +271,4 @@ def _short(value: Mapping[str, Any] | float | int | str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

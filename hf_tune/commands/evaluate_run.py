@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_tune.collector import imports_set_aside
+from hf_tune.command_output import run_command, say_result, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _evaluate(Path(options.run), options.split, options.batch_size)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     return 0
 
@@ -60,8 +61,9 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
     baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)
-    Console().print(format_table({name: scores}, baseline))
+    if not say_result({"run": str(run), "splits": {name: scores}, "baseline": baseline}):
+        Console().print(format_table({name: scores}, baseline))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _write(options)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     return 0
 
@@ -77,4 +78,4 @@ def _read_column(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

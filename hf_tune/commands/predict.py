@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_tune.collector import imports_set_aside
+from hf_tune.command_output import run_command, say_result, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         predictions = finetuned.predict(inputs, options.batch_size)
         _write(inputs, predictions, finetuned.label_names, options)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     return 0
 
@@ -178,7 +179,9 @@ def _write(
     if output is None:
         for each, prediction, is_unsure in zip(inputs, predictions, unsure, strict=True):
             told = "no label: " * is_unsure + _describe(prediction)
-            print(f"{' | '.join(each) if isinstance(each, tuple) else each}: {told}")
+            result = {"input": each, **dataclasses.asdict(prediction), **({"label": None} if is_unsure else {})}
+            if not say_result(result):
+                print(f"{' | '.join(each) if isinstance(each, tuple) else each}: {told}")
     else:
         answers = [_as_row(prediction, label_names) for prediction in predictions]
         answers = [row | {"label": None} if no else row for row, no in zip(answers, unsure, strict=True)]
@@ -210,4 +213,4 @@ def _as_row(prediction: Any, label_names: Sequence[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command, tell_error
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the schema or write it; return 0, or 2 where the folder is not there."""
@@ -26,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         text = dump_schema()
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     if options.output is None:
         print(text, end="")
@@ -37,4 +39,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

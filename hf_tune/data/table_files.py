@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from hf_tune.command_output import say_result
 from hf_tune.input_error import InputError
 
 
@@ -179,7 +180,7 @@ class TableWriter:
         self.separator = separator
         self.types: Mapping[str, pyarrow.Field] = types or {}
         self.metadata = metadata
-        self.num_rows = 0
+        self.num_rows = self.num_objects = 0
 
     def __enter__(self) -> "TableWriter":
         """Begin the file."""
@@ -191,11 +192,17 @@ class TableWriter:
             self.stream = self.part.open("w", encoding="utf-8", newline="" if self.ending == ".csv" else None)
         if self.ending == ".csv":
             self.csv = csv.DictWriter(self.stream, self.columns, delimiter=self.separator)
+        if self.ending == ".csv" and self.file is not None:
             self.csv.writeheader()
         return self
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write some rows; raises `InputError` for a cell that the format cannot hold."""
+        if self.file is None and all(say_result(row) for row in rows):
+            return
+        if self.file is None and not self.num_rows:
+            self.csv.writeheader()
+        self.num_rows += len(rows)
         if self.ending == ".parquet":
             self._write_parquet(rows)
         elif self.ending == ".csv":
@@ -203,7 +210,6 @@ class TableWriter:
         else:
             for row in rows:
                 self._write_json(row)
-                self.num_rows += 1
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Put the file in its place; take it away where something failed."""
@@ -225,10 +231,11 @@ class TableWriter:
     def _write_json(self, row: Mapping[str, Any]) -> None:
         text = json.dumps({name: _refuse_bytes(name, value) for name, value in row.items()}, default=str)
         if self.ending == ".json":
-            text = ("[\n" if not self.num_rows else ",\n") + text
+            text = ("[\n" if not self.num_objects else ",\n") + text
         else:
             text += "\n"
         self.stream.write(text)
+        self.num_objects += 1
 
     def _write_parquet(self, rows: Sequence[Mapping[str, Any]]) -> None:
         found = [{name: row.get(name) for name in self.columns} for row in rows]

@@ -8,7 +8,7 @@ import pytest
 from hf_tune.commands.__main__ import describe_verbs, find_verbs, main
 
 
-VERBS = ("card", "check", "compare", "evaluate", "info", "merge", "methods", "predict", "push")
+VERBS = ("card", "check", "compare", "evaluate", "info", "merge", "methods", "new", "predict", "push", "schema")
 
 
 def test_the_verbs_are_the_files_of_the_folder() -> None:
