@@ -30,7 +30,7 @@ LAYERS = (
     "commands",
 )
 DUMPS = re.compile(r"utils?|misc|common|helpers?|base|core")
-KNOW_TASKS = ("recipe", "finetuned", "run_card", "run", "commands", "tasks")
+KNOW_TASKS = ("recipe", "first_recipe", "finetuned", "run_card", "run", "commands", "tasks")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -11,9 +11,13 @@ from hf_tune.input_error import InputError
 
 
 def resolve_splits(
-    parts: Mapping[str, datasets.Dataset], columns: Sequence[str], load: Mapping[str, Any], files_in: str | None
+    parts: Mapping[str, datasets.Dataset],
+    columns: Mapping[str, str],
+    roles: Sequence[str],
+    load: Mapping[str, Any],
+    files_in: str | None,
 ) -> dict[str, datasets.Dataset]:
-    """Return splits whose files can be opened from here: what `data.columns` names as files, found as `load` says.
+    """Return splits whose files can be opened from here: the columns of these roles, found as `load` says.
 
     A stream's paths stay as they are, relative to the folder that one starts in.
     """
@@ -22,9 +26,10 @@ def resolve_splits(
         if files_in is not None:
             raise InputError("the paths of a stream are not looked for", "write whole paths", at=("files_in",))
         return resolved
-    folders = list_folders(load, files_in) if columns else []
+    named = [columns[role] for role in roles if role in columns]
+    folders = list_folders(load, files_in) if named else []
     for name in parts:
-        for column in columns:
+        for column in named:
             resolved[name], _ = resolve_files(resolved[name], column, folders)
     return resolved
 

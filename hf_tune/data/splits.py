@@ -157,8 +157,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
         _check_rows(rows, columns, name, plan[name])
-    named = [columns[role] for role in task.file_columns if role in columns]
-    parts = resolve_splits(parts, named, source.load, source.files_in)
+    parts = resolve_splits(parts, columns, task.file_columns, source.load, source.files_in)
     label_role = task.label_role
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {

@@ -86,6 +86,6 @@ def test_the_folder_beside_the_table_comes_first_and_the_named_one_alone(tmp_pat
 def test_a_stream_takes_no_folder() -> None:
     rows = datasets.Dataset.from_dict({"image": ["a.png"]})
     load = {"path": "csv", "streaming": True}
-    assert resolve_splits({"train": rows}, ["image"], load, None) == {"train": rows}
+    assert resolve_splits({"train": rows}, {"image": "image"}, ["image"], load, None) == {"train": rows}
     with pytest.raises(InputError, match="the paths of a stream are not looked for"):
-        resolve_splits({"train": rows}, ["image"], load, "pictures")
+        resolve_splits({"train": rows}, {"image": "image"}, ["image"], load, "pictures")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_tune.commands.schema import main
+from hf_tune.commands.schema_for_editors import main
 
 
 def test_the_schema_is_printed_or_written(
