@@ -39,8 +39,8 @@ class _Devices:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the report and return 0, the problems and 2, or the report and 4 where no device has room for the run."""
     parser = argparse.ArgumentParser(prog="hf-tune check", description=__doc__.partition("\n")[0])
-    parser.add_argument("recipe")
-    parser.add_argument("overrides", nargs="*", metavar="block.key=value")
+    parser.add_argument("recipe", help="YAML file; see recipes/")
+    parser.add_argument("overrides", nargs="*", metavar="block.key=value", help="such as training.seed=3 or peft=lora")
     parser.add_argument("--processes", metavar="N", help="say what a run on so many devices costs each; default 1")
     parser.add_argument(
         "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hf-tune evaluate", description=__doc__.partition("\n")[0])
     parser.add_argument("run", help="output_dir of a run")
     parser.add_argument("--split", choices=["train", "validation", "test"], help="default: test, else validation")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="rows at a time; default 32")
     options = parser.parse_args(argv)
     try:
         _evaluate(Path(options.run), options.split, options.batch_size)
