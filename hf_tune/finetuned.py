@@ -106,18 +106,31 @@ class Finetuned:
         Raises `InputError` for an input that cannot be read; it names its number and, where it is one, its path.
         """
 
-        def encode(number: int) -> Example:
+        def name(number: int) -> str:
             each = inputs[number]
+            return f"input {number}" + (f" ({each})" if isinstance(each, (str, Path)) else "")
+
+        return self._predict(lambda number: self.task.read_input(inputs[number]), len(inputs), batch_size, name)
+
+    def predict_examples(
+        self, examples: Sequence[Example], batch_size: int = 32, name: Callable[[int], str] = "input {}".format
+    ) -> list[Any]:
+        """Return one prediction per raw example, in order; `name` is what an `InputError` calls one by its number."""
+        return self._predict(lambda number: examples[number], len(examples), batch_size, name)
+
+    def _predict(
+        self, read: Callable[[int], Example], count: int, batch_size: int, name: Callable[[int], str]
+    ) -> list[Any]:
+        def encode(number: int) -> Example:
             try:
-                example = self.task.read_input(each)
+                example = read(number)
                 if self.task.encode_rows is not None:  # which takes for granted that rows were checked
                     self.task.check_example(example, self.encoder)
                 return self.task.encode(example, self.encoder)
             except InputError as error:
-                name = f"input {number}" + (f" ({each})" if isinstance(each, (str, Path)) else "")
-                raise InputError(f"{name}: {error.problem}", error.hint) from None
+                raise InputError(f"{name(number)}: {error.problem}", error.hint) from None
 
-        kept = self._keep(self._run(encode, len(inputs), batch_size))
+        kept = self._keep(self._run(encode, count, batch_size))
         return self.task.decode(kept, self.label_names) if kept else []
 
     def keep_rows(self, examples: Sequence[Example], batch_size: int = 32) -> Kept:

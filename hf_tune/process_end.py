@@ -5,7 +5,9 @@ import os
 import sys
 import time
 
+from hf_tune.command_output import tell_error
 from hf_tune.input_error import InputError, PushFailed
+from hf_tune.library_noise import quieten_loggers
 
 
 SECONDS = 10.0
@@ -13,7 +15,8 @@ SECONDS = 10.0
 
 
 def start_logging() -> None:
-    """Let warnings be said by the first process alone."""
+    """Let warnings be said by the first process alone, and what nobody can act on by none."""
+    quieten_loggers()
     level = logging.WARNING if get_rank() == 0 else logging.ERROR
     logging.basicConfig(format="%(levelname)s: %(message)s", level=level)
 
@@ -24,7 +27,7 @@ def end_run(error: Exception | None = None) -> int:
     if error is not None and str(error):
         if rank:
             time.sleep(SECONDS)
-        print(f"process {rank}: {error}" if rank else error, file=sys.stderr, flush=True)
+        tell_error(error, f"process {rank}: " if rank else "")
     if "torch" in sys.modules:
         import torch.distributed
 

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.command_output import run_command, say_result
 from hf_tune.input_error import InputError, RunStopped
-from hf_tune.library_noise import quieten_bars, quieten_loggers
+from hf_tune.library_noise import quieten_bars
 from hf_tune.process_end import end_run, start_logging
 
 
@@ -64,16 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.add_argument("--resume", action="store_const", dest="mode", const="resume", help="go on with the old run")
     folder.add_argument("--overwrite", action="store_const", dest="mode", const="overwrite", help="delete the old run")
     options = parser.parse_intermixed_args(argv, argparse.Namespace(mode="new"))
-    quieten_loggers()
     start_logging()
     try:
         from hf_tune.recipe.reader import load_recipe
 
-        finetune(load_recipe(options.recipe, options.overrides), options.mode)
+        say_result(finetune(load_recipe(options.recipe, options.overrides), options.mode))
     except (InputError, RunStopped) as error:
         return end_run(error)
     return end_run()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

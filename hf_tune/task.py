@@ -80,6 +80,35 @@ def mix_nothing(preprocess: Any) -> None:
     """Stand for a task whose training rows are not mixed."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A value of a first recipe, and why it is this one."""
+
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """What a task would do with data that was looked at: the parts of a first recipe that are the task's own."""
+
+    columns: Mapping[str, Choice]
+    """Role → column."""
+    checkpoint: Choice
+    preprocess: Mapping[str, Choice]
+    method: Choice
+    """A word under `peft:`."""
+    metric: Choice
+    """What the best checkpoint is chosen by."""
+    most_rows: int
+    """The largest batch that is sensible."""
+
+
+def _suggest_nothing(survey: Any, has_gpu: bool) -> "Suggestion | None":
+    """Stand for a task that suggests no recipe of its own."""
+    return None
+
+
 def _say_nothing(encoded: Any, model: Any) -> list[str]:
     """Stand for a task whose encoded rows need no word."""
     return []
@@ -153,6 +182,10 @@ class Task:
     """Glob patterns of the files in a folder that `predict` reads; none where inputs are texts."""
     optional_columns: Sequence[str] = ()
     """Roles that a data set may lack."""
+    file_columns: Sequence[str] = ()
+    """Roles whose words are paths of files, relative to the table that they stand in."""
+    suggest: Callable[[Any, bool], "Suggestion | None"] = _suggest_nothing
+    """(`data.survey.Survey`, whether a GPU trains) → what a first recipe would be; None for other data."""
     encode_rows: Callable[[Sequence[Example], Any], Mapping[str, Sequence[Any]]] | None = None
     """(raw examples, processor) → columns, for inputs of another length in every row, encoded many at a time and
     cached on disk; the processor has a `fingerprint()`. None: rows are encoded one by one, once where they have one

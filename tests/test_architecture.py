@@ -15,23 +15,23 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 LAYERS = (
-    "input_error|library_noise|array_files|collector|markdown_text",
+    "input_error|command_output|library_noise|array_files|collector|markdown_text",
     "task|process_end|own_function",
     "data|model|adapter|results|training|hub",
     "tasks",
     "recipe",
     "adapter_base|small_data",
-    "finetuned|run_card",
+    "finetuned|run_card|recipe_cost",
     "proof",
     "hub_folder",
     "publication|label_checks",
-    "finished_run|assembly|speed_report|choices_report|picture_report",
+    "finished_run|assembly|speed_report|choices_report|picture_report|first_recipe|table_predictions|run_time",
     "data_report",
     "run",
     "commands",
 )
 DUMPS = re.compile(r"utils?|misc|common|helpers?|base|core")
-KNOW_TASKS = ("recipe", "finetuned", "run_card", "run", "commands", "tasks")
+KNOW_TASKS = ("recipe", "first_recipe", "finetuned", "run_card", "run", "commands", "tasks")
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 each_module = pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -98,6 +98,7 @@ def test_the_mobilenet_recipe_runs_verbatim(hub: Any, tmp_path: Path) -> None:
 def test_check_fetches_no_weights(hub: Any, tmp_path: Path) -> None:
     hub.requests.clear()
     command = [sys.executable, "-m", "hf_tune.commands.check", "recipes/resnet_cifar10.yaml", "peft=lora"]
+    command.append("--no-timing")  # half a second a row
     env = hub.environment(tmp_path / "cache")
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -183,6 +184,7 @@ def test_the_text_recipes_run_verbatim_for_a_few_steps(
 def test_a_text_recipe_is_checked_without_weights(recipe: str, text_hub: Any, tmp_path: Path) -> None:
     text_hub.requests.clear()
     command = [sys.executable, "-m", "hf_tune.commands.check", f"recipes/{recipe}.yaml", "peft=bottleneck"]
+    command.append("--no-timing")
     env = text_hub.environment(tmp_path / "cache")
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -6,13 +6,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command
 from hf_tune.library_noise import quieten_loggers
+
+
+_FIRST_STEPS = (
+    "The way from your data to a model:",
+    "  hf-tune new mine.yaml --data FOLDER_OR_TABLE      a first recipe, with the reason for each choice",
+    "  hf-tune check mine.yaml                           what it would do, and how long it would take",
+    "  accelerate launch -m hf_tune.run mine.yaml        train; change values by block.key=value",
+    "  hf-tune predict outputs/mine FILES                use it",
+    "",
+    "A recipe that is there already: accelerate launch -m hf_tune.run RECIPE [block.key=value …]",
+    "For programs: --log-format json makes every command speak JSON, one object a line.",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Call the verb's `main` with the rest of the command line and return its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    verbs = find_verbs()
+    return run_command(_call_verb, argv)
+
+
+def _call_verb(argv: Sequence[str] | None) -> int:
+    arguments, verbs = list(argv or ()), find_verbs()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(describe_verbs(verbs))
         return 0
@@ -21,7 +37,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in verbs:
         print(f"hf-tune: no verb {verb!r}; known: {', '.join(verbs)}", file=sys.stderr)
         return 2
-    return int(importlib.import_module(f"hf_tune.commands.{verbs[verb].stem}").main(rest))
+    module = importlib.import_module(f"hf_tune.commands.{verbs[verb].stem}")
+    try:
+        return int(module.main(rest))
+    except SystemExit as end:
+        if not end.code and {"-h", "--help"} & set(rest):
+            print(f"\n{(module.__doc__ or '').partition(chr(10))[2].strip()}")
+        raise
 
 
 def find_verbs() -> dict[str, Path]:
@@ -34,7 +56,7 @@ def describe_verbs(verbs: dict[str, Path]) -> str:
     """Return the help text: the first line of each verb's docstring, read without importing it."""
     lines = ["usage: hf-tune VERB …        (hf-tune VERB --help says more)", ""]
     lines += [f"  {verb:<10} {_first_line(file)}" for verb, file in verbs.items()]
-    return "\n".join([*lines, "", "To train: accelerate launch -m hf_tune.run RECIPE [block.key=value …]"])
+    return "\n".join([*lines, "", *_FIRST_STEPS])
 
 
 def _first_line(file: Path) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -23,10 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(write_card(Path(options.run), overrides=options.overrides))
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

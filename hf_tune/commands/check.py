@@ -1,6 +1,9 @@
-"""Say what a recipe would do: data, model, cost; nothing is trained, no weight is fetched, nothing is written.
+"""Say what a recipe would do: data, model, cost, time; no weight is fetched, and nothing is written.
 
-hf-tune check RECIPE [block.key=value …] [--processes 8] [--device-memory 80GiB] [--show 8 [--show-file augmented.png]]
+hf-tune check RECIPE [block.key=value …] [--no-timing] [--processes 8] [--device-memory 80GiB]
+    [--show 8 [--show-file augmented.png]]
+
+Three steps on real rows are timed on this machine, with a network of the same shape, unless --no-timing is given.
 
 With --processes or --device-memory it also says what DDP, FSDP2 and ZeRO stage 3 would cost every device, estimated by
 formulas: the devices are not there. With --show it draws training pictures as they are and augmented, the one thing
@@ -14,14 +17,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
 if TYPE_CHECKING:
-    from hf_tune.data.splits import Splits
     from hf_tune.picture_report import Sheet
     from hf_tune.recipe.schema import Recipe
-    from hf_tune.task import LoadedModel, Task
     from hf_tune.training.cost_model import Workload
 
 
@@ -38,12 +40,13 @@ class _Devices:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the report and return 0, the problems and 2, or the report and 4 where no device has room for the run."""
     parser = argparse.ArgumentParser(prog="hf-tune check", description=__doc__.partition("\n")[0])
-    parser.add_argument("recipe")
-    parser.add_argument("overrides", nargs="*", metavar="block.key=value")
+    parser.add_argument("recipe", help="YAML file; see recipes/")
+    parser.add_argument("overrides", nargs="*", metavar="block.key=value", help="such as training.seed=3 or peft=lora")
     parser.add_argument("--processes", metavar="N", help="say what a run on so many devices costs each; default 1")
     parser.add_argument(
         "--device-memory", metavar="80GiB", help="say whether it fits: MiB, GiB, MB, GB; a number is GiB"
     )
+    parser.add_argument("--no-timing", action="store_true", help="do not time three steps on this machine")
     parser.add_argument("--show", metavar="N", help="draw so many training pictures as they are and augmented")
     parser.add_argument("--show-file", metavar="FILE.png", help="where; default augmented.png")
     options = parser.parse_intermixed_args(argv)
@@ -53,9 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sheet = _read_sheet(options.show, options.show_file)
         devices = _read_devices(options.processes, options.device_memory)
-        return _report(load_recipe(options.recipe, options.overrides), devices, sheet)
+        return _report(load_recipe(options.recipe, options.overrides), devices, sheet, not options.no_timing)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
 
 
@@ -84,10 +87,10 @@ def _read_sheet(show: str | None, file: str | None) -> "Sheet | None":
     return read_sheet(show, file)
 
 
-def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -> int:
+def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None", is_timed: bool) -> int:
     from rich.console import Console
 
-    from hf_tune.adapter.attach import attach_adapter, name_method
+    from hf_tune.adapter.attach import attach_adapter
     from hf_tune.assembly import check_network
     from hf_tune.choices_report import describe_choices
     from hf_tune.data.splits import load_splits
@@ -96,6 +99,8 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     from hf_tune.library_noise import quieten_bars
     from hf_tune.picture_report import check_shown, draw_sheet
     from hf_tune.publication import check_hub
+    from hf_tune.recipe_cost import measure_recipe
+    from hf_tune.run_time import describe_time
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
@@ -121,19 +126,17 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
         check_network(recipe.training, outline.model)
     with recipe.blame("objective"):
         row_loss = find_row_loss(recipe, splits)
-    kind = splits.problem_type.replace("_", " ")
-    console.print(f"[bold]task[/] {recipe.task}, {kind}   [bold]method[/] {name_method(recipe.peft)}")
-    console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
-    if outline.quantization:
-        console.print(f"[bold]quantised[/] by {outline.quantization}", highlight=False)
+    _report_model(console, recipe, splits.problem_type, outline)
     show_data(console, splits)
     with recipe.blame("data"):
         show_example(console, task, outline, splits)
     with recipe.blame("data"):
-        workload = _measure_workload(recipe, task, outline, model, splits)
+        workload = measure_recipe(recipe, task, outline, model, splits.train)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
     notes = describe_row_loss(recipe.objective, row_loss, splits.label_names)
-    for line in (*describe_speed(recipe, task, outline, model, splits), *describe_choices(recipe, notes)):
+    lines = describe_speed(recipe, task, outline, model, splits)
+    times = describe_time(recipe, task, outline, splits) if is_timed else []
+    for line in (*lines, *times, *describe_choices(recipe, notes)):
         name, _, fact = line.partition(": ")
         console.print(f"[bold]{name}[/] {fact}")
     if sheet is not None:
@@ -144,25 +147,14 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None") -
     return _report_devices(console, recipe, count_rows(splits.train), workload, cures, devices)
 
 
-def _measure_workload(
-    recipe: "Recipe", task: "Task", outline: "LoadedModel", model: Any, splits: "Splits"
-) -> "Workload":
-    """Return what a step asks of one device, for a batch of rows that are all as long as the longest."""
-    from hf_tune.model.quantised_base import count_saved_bytes
-    from hf_tune.training.cost_model import measure_workload
-    from hf_tune.training.longest_row import build_longest_row
-    from hf_tune.training.step_memory import count_step_memory
+def _report_model(console: Any, recipe: "Recipe", problem_type: str, outline: "LoadedModel") -> None:
+    from hf_tune.adapter.attach import name_method
 
-    def compute_loss(network: Any, rows: Any) -> Any:
-        outputs = network(**task.build_inputs(rows, outline.processor, network))
-        return task.loss(outputs, rows, recipe.training.get("label_smoothing_factor", 0.0)).sum()
-
-    row = build_longest_row(task, outline.processor, splits.train)
-    num_rows = recipe.training.get("per_device_train_batch_size", 8)
-    step = count_step_memory(model, row, num_rows, compute_loss, recipe.training)
-    workload = measure_workload(model, step, recipe.training, count_saved_bytes(model, outline.quantization))
-    averages = workload.gradients if recipe.objective.ema_decay else 0  # as many bytes as the weights that train
-    return dataclasses.replace(workload, states=workload.states + averages)
+    kind = problem_type.replace("_", " ")
+    console.print(f"[bold]task[/] {recipe.task}, {kind}   [bold]method[/] {name_method(recipe.peft)}")
+    console.print(f"[bold]model[/] {outline.base_id} {outline.revision or ''}")
+    if outline.quantization:
+        console.print(f"[bold]quantised[/] by {outline.quantization}", highlight=False)
 
 
 def _tell_steps(training: Mapping[str, Any], num_rows: int | None, processes: int, on: str) -> str:
@@ -235,4 +227,4 @@ def _report_devices(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs = _read_runs(options.runs)
         metric = _choose_metric(runs, options.metric)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     records = _compare(runs, metric)
     _show(records, metric, runs)
@@ -253,4 +254,4 @@ def _judge(records: Sequence[Mapping[str, Any]], metric: str, margin: float) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_tune.collector import imports_set_aside
+from hf_tune.command_output import run_command, say_result, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -18,12 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hf-tune evaluate", description=__doc__.partition("\n")[0])
     parser.add_argument("run", help="output_dir of a run")
     parser.add_argument("--split", choices=["train", "validation", "test"], help="default: test, else validation")
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32, metavar="N", help="rows at a time; default 32")
     options = parser.parse_args(argv)
     try:
         _evaluate(Path(options.run), options.split, options.batch_size)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     return 0
 
@@ -62,6 +63,8 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
     kept = finetuned.keep_rows(split, batch_size)
     scores = as_json(finetuned.task.metrics(kept, splits.label_names))
     baseline = finetuned.task.baseline(splits.train.get_labels(), kept, splits.label_names)
+    if say_result({"run": str(run), "splits": {name: scores}, "baseline": baseline}):
+        return
     positive = name_positive(splits.label_names, scores)
     Console().print(format_table({name: scores}, baseline, positive))
     if finetuned.threshold is not None:
@@ -69,4 +72,4 @@ def _evaluate(run: Path, name: str | None, batch_size: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hf_tune.command_output import run_command, say_result, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -21,8 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         results = read_results(folder)
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
+    if say_result(results):
+        return 0
     cost, proof, base = results["cost"], results["proof"], results["base"]
     print(f"{results['task']} by {results['method']} from {base['id']} {base['revision'] or ''}".rstrip())
     data = results["data"]
@@ -46,4 +49,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

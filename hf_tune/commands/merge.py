@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_tune.collector import imports_set_aside
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError
 
 
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         found = _merge(Path(options.run), Path(options.output))
     except InputError as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return 2
     agreement = "" if found["agreement"] is None else f", the same answer on {found['agreement']:.1%}"
     print(f"on {found['rows']} {found['split']} rows: max |Δ| {found['max_abs_difference']:.2g}{agreement}")
@@ -128,4 +129,4 @@ def _measure(before: "np.ndarray", after: "np.ndarray", finetuned: "Finetuned") 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -7,6 +7,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from hf_tune.command_output import run_command
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table and its reasons; return 0."""
@@ -33,4 +35,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_tune.collector import imports_set_aside
+from hf_tune.command_output import run_command, tell_error
 from hf_tune.input_error import InputError, RunStopped
 from hf_tune.process_end import get_exit_code, start_logging
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _push(Path(options.run), overrides, options.dry_run)
     except (InputError, RunStopped) as error:
-        print(error, file=sys.stderr)
+        tell_error(error)
         return get_exit_code(error)
     return 0
 
@@ -101,4 +102,4 @@ def _list(folder: Path, repo_id: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -42,6 +42,8 @@ class DataSource:
     rare: Rare | None = None
     """Of classes with fewer rows than there are splits: `keep_in_train`, `drop` their rows, or join them in the class
     `other`; None: they are refused."""
+    files_in: str | None = None
+    """Folder that paths in a column start from; None: that of the table, else the one you start in."""
     positive: str | int | None = None
     """Of two classes the one that is looked for: sensitivity, AUROC … are of it; None: the second one."""
     shuffle_buffer: int | None = None

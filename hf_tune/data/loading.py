@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 
 from hf_tune.data.picture_folders import ARCHIVES, load_folder
+from hf_tune.data.source_files import is_saved
 from hf_tune.input_error import InputError
 from hf_tune.own_function import find_function
 
@@ -64,13 +65,21 @@ def _check_path(path: str) -> None:
         raise InputError(problem, hint, at=at) from None
 
 
+def _read(load: Mapping[str, Any]) -> Any:
+    path = str(load["path"])
+    if is_saved(path):
+        saved = datasets.load_from_disk(path)
+        return saved if isinstance(saved, datasets.DatasetDict) else datasets.DatasetDict({"train": saved})
+    return load_folder(load) or datasets.load_dataset(**load)
+
+
 def _load_dataset(load: Mapping[str, Any]) -> Any:
     from huggingface_hub import errors
 
     path, at = str(load["path"]), ("load", "path")
     no_folder = f"there is no folder {path!r} either; " if "/" in path and not os.path.isdir(path) else ""
     try:
-        return load_folder(load) or datasets.load_dataset(**load)
+        return _read(load)
     except InputError:
         raise
     except datasets.exceptions.DatasetNotFoundError as error:

@@ -18,6 +18,7 @@ from hf_tune.data.hub_data import HubData, find_hub_data
 from hf_tune.data.label_column import LabelColumn
 from hf_tune.data.label_kinds import find_problem_type, read_labels_as
 from hf_tune.data.loading import load_raw
+from hf_tune.data.picture_paths import resolve_splits
 from hf_tune.data.positive_label import put_positive_last
 from hf_tune.data.row_origin import RowOrigin, build_origin
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
@@ -123,6 +124,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
     columns = _find_columns(source, task, parts)
     for name, rows in parts.items():
         _check_rows(rows, columns, name, plan[name], source.load)
+    parts = resolve_splits(parts, columns, task.file_columns, source.load, source.files_in)
     origins = {name: build_origin(name, each) for name, each in pieces.items()}
     label_columns = {
         name: LabelColumn(rows=rows, name=columns[task.label_role], origin=origins[name])

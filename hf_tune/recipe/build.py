@@ -143,7 +143,7 @@ def _check_value(accepted: Accepted, name: str, value: Any) -> tuple[str, str]:
     if name not in accepted.hints:
         return f"unknown key of {accepted.owner}", suggest(name, accepted.hints)
     hint = accepted.hints[name]
-    choices = accepted.choices.get(name) or _enum_values(hint)
+    choices = accepted.choices.get(name) or list_enum_values(hint)
     if choices and value is not None and not isinstance(value, bool):
         wrong = [each for each in (value if isinstance(value, list) else [value]) if each not in choices]
         return (f"{wrong[0]!r} is not one of its values", suggest(wrong[0], choices)) if wrong else ("", "")
@@ -189,7 +189,7 @@ def _type_name(hint: Any) -> str:
     return word or (str(hint) if typing.get_args(hint) else str(getattr(hint, "__name__", hint)))
 
 
-def _enum_values(hint: Any) -> list[str]:
+def list_enum_values(hint: Any) -> list[str]:
     """Return the values of the enum in a hint such as `IntervalStrategy | str`, which by itself takes any word."""
     options = (hint, *typing.get_args(hint))
     enums = [each for each in options if isinstance(each, type) and issubclass(each, enum.Enum)]

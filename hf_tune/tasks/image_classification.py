@@ -14,10 +14,17 @@ import torch
 import torch.nn.functional as F
 
 from hf_tune.data.augmentation import AUGMENTATIONS, augment_pictures
+from hf_tune.data.first_columns import choose_label, choose_metric, choose_picture
 from hf_tune.data.frames import count_frames, find_multi_frame
 from hf_tune.data.images import read_image
 from hf_tune.data.mixing import CutMix, Mixing, Mixup, build_mixing
 from hf_tune.input_error import InputError
+from hf_tune.model.first_pictures import (
+    choose_augmentation,
+    choose_image_size,
+    choose_picture_checkpoint,
+    choose_picture_method,
+)
 from hf_tune.model.image_processor import PictureOptions, PictureProcessor
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.picture_checkpoint import load_image_classifier, load_image_processor, outline_image_classifier
@@ -33,7 +40,7 @@ from hf_tune.results.classification_metrics import (
 from hf_tune.results.kept_classes import keep_classes
 from hf_tune.results.predictions import decode_kept, tabulate_kept
 from hf_tune.results.two_class_plots import plot_two_classes
-from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Task
+from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Scored, Suggestion, Task
 
 
 logger = logging.getLogger(__name__)
@@ -158,6 +165,23 @@ def card_section(results: Mapping[str, Any]) -> str:
     return format_classes(results["details"]["classes"])
 
 
+def suggest(survey: Any, has_gpu: bool) -> Suggestion | None:
+    """Return what a first recipe would be; None without pictures and classes."""
+    picture, label = choose_picture(survey), choose_label(survey, ("classes",))
+    if picture is None or label is None:
+        return None
+    rows, side = survey.rows[survey.train], survey.picture_sides.get(picture[0].name)
+    method = choose_picture_method(rows, label[0].counts, has_gpu)
+    return Suggestion(
+        columns={"image": picture[1], "label": label[1]},
+        checkpoint=choose_picture_checkpoint(has_gpu),
+        preprocess=choose_image_size(side, rows, has_gpu) | choose_augmentation(method.value),
+        method=method,
+        metric=choose_metric(label[0], SINGLE_LABEL),
+        most_rows=128 if has_gpu else 64,
+    )
+
+
 def _draw_mistakes(scored: Scored, file: Path) -> bool:
     kept, names = scored.kept, scored.label_names
     rows = plots.find_confident_mistakes(kept)
@@ -210,6 +234,8 @@ TASK = Task(
     auto_model="AutoModelForImageClassification",
     auto_processor="AutoImageProcessor",
     sample='"some.png"',
+    file_columns=("image",),
+    suggest=suggest,
     input_patterns=(
         "*.png",
         "*.jpg",

@@ -12,8 +12,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from hf_tune.data.first_columns import choose_label, choose_metric, choose_texts
 from hf_tune.data.texts import read_text
 from hf_tune.input_error import InputError
+from hf_tune.model.first_texts import choose_max_length, choose_text_checkpoint, choose_text_method
 from hf_tune.model.new_layers import find_head
 from hf_tune.model.text_checkpoint import load_text_classifier, load_text_processor, outline_text_classifier
 from hf_tune.model.text_processor import MIN_LENGTH, TextOptions, TextProcessor, find_position_limit
@@ -38,7 +40,7 @@ from hf_tune.results.label_metrics import (
 )
 from hf_tune.results.predictions import decode_kept, tabulate_kept
 from hf_tune.results.two_class_plots import plot_two_classes
-from hf_tune.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Batch, Example, Kept, Score, Scored, Task
+from hf_tune.task import MULTI_LABEL, REGRESSION, SINGLE_LABEL, Batch, Example, Kept, Score, Scored, Suggestion, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +201,22 @@ def card_section(results: Mapping[str, Any]) -> str:
     return f"The true values have mean {found['label_mean']:.3f} and standard deviation {found['label_std']:.3f}."
 
 
+def suggest(survey: Any, has_gpu: bool) -> Suggestion | None:
+    """Return what a first recipe would be; None without a text and a label."""
+    texts, label = choose_texts(survey), choose_label(survey, ("classes", "label lists", "numbers"))
+    if not texts or label is None or any("picture" in each.kinds for each in survey.columns):
+        return None
+    rows, columns = survey.rows[survey.train], [column for column, _ in texts.values()]
+    return Suggestion(
+        columns={**{role: choice for role, (_, choice) in texts.items()}, "label": label[1]},
+        checkpoint=choose_text_checkpoint(min(each.latin for each in columns), has_gpu),
+        preprocess=choose_max_length(sum(each.characters for each in columns)),
+        method=choose_text_method(rows, has_gpu),
+        metric=choose_metric(label[0], label[2]),
+        most_rows=64 if has_gpu else 32,
+    )
+
+
 def _curve(kept: Kept) -> str:
     return "mae" if "values" in kept else "subset_accuracy" if "log_odds" in kept else "accuracy"
 
@@ -240,5 +258,6 @@ TASK = Task(
     auto_processor="AutoTokenizer",
     sample='"a text"',
     peft_task_type="SEQ_CLS",
+    suggest=suggest,
     training_arguments={"train_sampling_strategy": "group_by_length"},
 )

@@ -8,7 +8,7 @@ import pytest
 from hf_tune.commands.__main__ import describe_verbs, find_verbs, main
 
 
-VERBS = ("card", "check", "compare", "evaluate", "info", "merge", "methods", "predict", "push")
+VERBS = ("card", "check", "compare", "evaluate", "info", "merge", "methods", "new", "predict", "push", "schema")
 
 
 def test_the_verbs_are_the_files_of_the_folder() -> None:
@@ -25,7 +25,7 @@ def test_help_names_every_verb_with_its_first_line(arguments: list[str], capsys:
 
 
 def test_no_verb_is_without_a_description() -> None:
-    lines = describe_verbs(find_verbs()).splitlines()[2:-2]
+    lines = describe_verbs(find_verbs()).split("\n\n")[1].splitlines()
     assert [line.split()[0] for line in lines] == list(VERBS)
     assert all(line.endswith(".") and len(line.split()) > 3 for line in lines)
 

@@ -1,5 +1,6 @@
 """What `hf-tune check` says, and that it writes nothing."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from hf_tune.commands.check import main
 
 
 @pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def wide_terminal(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setenv("COLUMNS", "300")
+    if "timed" not in request.node.name:  # three steps in every test would cost more than the rest
+        monkeypatch.setattr("hf_tune.run_time.describe_time", lambda *parts: [])
 
 
 def test_a_right_recipe_is_told_and_nothing_is_written(
@@ -29,6 +32,23 @@ def test_a_right_recipe_is_told_and_nothing_is_written(
     assert "encoded: pixel_values (1, 3, 32, 32) float32" in told
     assert "width 24, height 20" in told and "label 0" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_three_steps_are_timed_unless_that_is_not_wanted(
+    write_recipe: Callable[..., Path],
+    tiny_checkpoints: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe = str(write_recipe(tiny_checkpoints["resnet"]))
+    assert main([recipe]) == 0
+    told = capsys.readouterr().out
+    assert re.search(
+        r"^time at most about \d+ s on this machine \(cpu\); 3 steps of 8 rows took \S+ s each", told, re.M
+    )
+    assert re.search(r"^time of peft=probe at most about \d+ s .* the frozen layers once at \S+ rows/s", told, re.M)
+    assert main([recipe, "--no-timing"]) == 0
+    assert " on this machine" not in capsys.readouterr().out and not (tmp_path / "run").exists()
 
 
 def test_the_rows_of_every_class_are_counted(

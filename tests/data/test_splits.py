@@ -13,6 +13,7 @@ from hf_tune.input_error import InputError
 TASK = SimpleNamespace(
     columns={"text": "words", "label": "its class"},
     optional_columns=(),
+    file_columns=(),
     label_role="label",
     problem_types=("single_label_classification",),
 )

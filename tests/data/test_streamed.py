@@ -30,6 +30,7 @@ def encode(example: Any, processor: Any) -> dict[str, Any]:
 TASK: Any = SimpleNamespace(
     columns={"text": "words", "label": "its class"},
     optional_columns=(),
+    file_columns=(),
     label_role="label",
     problem_types=("single_label_classification", "multi_label_classification", "regression"),
     check_example=check,
