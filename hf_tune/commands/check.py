@@ -80,7 +80,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
-    from hf_tune.training.row_loss import describe_row_loss
+    from hf_tune.training.row_loss import describe_objective
     from hf_tune.training.step_memory import can_checkpoint
     from hf_tune.training.training_data import count_rows
 
@@ -117,7 +117,7 @@ def _report(recipe: "Recipe", devices: _Devices | None) -> int:
     changes = recipe.objective.list_changes()
     if changes:
         console.print("[bold]objective[/] " + ", ".join(f"{name}={value!r}" for name, value in changes.items()))
-    for note in describe_row_loss(recipe.objective, row_loss, splits.label_names):
+    for note in describe_objective(recipe.objective, row_loss, splits.label_names):
         console.print(f"- {note}")
     if recipe.preprocess is not None:
         console.print(f"[bold]preprocess[/] {recipe.preprocess}")
