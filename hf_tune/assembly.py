@@ -36,7 +36,7 @@ from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
 from hf_tune.training.partners import PartneredRows
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
-from hf_tune.training.row_loss import check_own_loss, describe_row_loss
+from hf_tune.training.row_loss import check_own_loss, describe_objective
 from hf_tune.training.run_folder import (
     FolderMode,
     check_content,
@@ -115,7 +115,7 @@ def build_trainer(
         row_loss=row_loss,
         problem_type=splits.problem_type,
         speed=recipe.speed,
-        notes=(*splits.notes, *notes, *describe_row_loss(recipe.objective, row_loss, splits.label_names)),
+        notes=(*splits.notes, *notes, *describe_objective(recipe.objective, row_loss, splits.label_names)),
     )
     callbacks = recipe.early_stopping.callbacks() if recipe.early_stopping else []
     callbacks += build_background_push(recipe, model, loaded)

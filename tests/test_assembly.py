@@ -1,7 +1,9 @@
 """The Trainer of a recipe: what it is made of, and what is found out before anything is deleted."""
 
 import dataclasses
+import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +27,7 @@ from hf_tune.run import finetune
 from hf_tune.tasks import get_task
 from hf_tune.training.checkpoints import UNFINISHED, close_checkpoint
 from hf_tune.training.folder_lock import LOCK, hold_folder
+from hf_tune.training.row_loss import ClassLoss
 from hf_tune.training.run_folder import FolderMode
 from hf_tune.training.trainer import FineTuneTrainer
 
@@ -294,3 +297,35 @@ def test_what_is_odd_in_the_data_is_logged_with_rows_and_noted_without(
     assert "row 0 of split 'train' has 'b'; row 12 of split 'train'" in told and "'rose brick 0'" in told
     notes = "\n".join(trainer.data.notes)
     assert "separated by a semicolon" in notes and "with different labels (3 rows)" in notes and "rose" not in notes
+
+
+def test_what_the_objective_changes_reaches_the_trainer(build: Callable[..., FineTuneTrainer]) -> None:
+    trainer = build(("objective.class_weights.red=3", "objective.ema_decay=0.9"))
+    loss = trainer.data.row_loss
+    assert isinstance(loss, ClassLoss) and loss.weights is not None
+    assert loss.weights.tolist() == pytest.approx([1.8, 0.6, 0.6])  # 8 rows of each: the mean of 3, 1 and 1 is 5 / 3
+    assert trainer.average is not None and trainer.average.decay == 0.9
+    note = (
+        "Trained with class weights (red 1.8, green 0.6, blue 0.6); the loss of validation and test is the plain one."
+    )
+    assert note in trainer.data.notes
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("objective.class_weights.purple=2", "no label 'purple'; its labels are red, green, blue"),
+        ("objective.costs=[[0,1],[1,0]]", "the matrix does not fit 3 labels"),
+        ("objective.loss=tiny_losses:nothing", "no function 'nothing'; known: of_the_batch"),
+        ("objective.loss=tiny_losses:of_the_batch", r"tiny_losses:of_the_batch returns the shape \(\) for 2 rows"),
+    ],
+)
+def test_a_loss_that_cannot_be_is_told_with_nothing_written(
+    override: str, words: str, build: Callable[..., FineTuneTrainer], tmp_path: Path
+) -> None:
+    text = "import torch.nn.functional\n\n\ndef of_the_batch(logits, labels):\n"
+    (tmp_path / "tiny_losses.py").write_text(f"{text}    return torch.nn.functional.cross_entropy(logits, labels)\n")
+    sys.modules.pop("tiny_losses", None)
+    with pytest.raises(RecipeError, match=f"command line: {re.escape(override)}: objective.*{words}"):
+        build((override,))
+    assert not (tmp_path / "run").exists()

@@ -24,6 +24,7 @@ from hf_tune.input_error import InputError
 if TYPE_CHECKING:
     from hf_tune.picture_report import Sheet
     from hf_tune.recipe.schema import Recipe
+    from hf_tune.task import LoadedModel
     from hf_tune.training.cost_model import Workload
 
 
@@ -104,7 +105,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None", i
     from hf_tune.speed_report import describe_speed
     from hf_tune.tasks import get_task
     from hf_tune.training.cost_advice import find_cures
-    from hf_tune.training.row_loss import describe_row_loss
+    from hf_tune.training.row_loss import describe_objective
     from hf_tune.training.step_memory import can_checkpoint
     from hf_tune.training.training_data import count_rows
 
@@ -133,7 +134,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None", i
     with recipe.blame("data"):
         workload = measure_recipe(recipe, task, outline, model, splits.train)
     _report_cost(console, recipe, model, count_rows(splits.train), workload)
-    notes = describe_row_loss(recipe.objective, row_loss, splits.label_names)
+    notes = describe_objective(recipe.objective, row_loss, splits.label_names)
     lines = describe_speed(recipe, task, outline, model, splits)
     times = describe_time(recipe, task, outline, splits) if is_timed else []
     for line in (*lines, *times, *describe_choices(recipe, notes)):

@@ -13,9 +13,8 @@ def rates_of_layers_need_such_layers(values: Mapping[str, Any], task: Task) -> I
     objective, peft = values.get("objective") or {}, values.get("peft")
     if objective.get("layer_decay") is not None and peft not in ("full", None):
         yield ("objective", "layer_decay"), "only `peft: full` trains the layers of the base", "leave it out"
-    is_known = isinstance(peft, Mapping) or peft in WORDS
-    peft_type = get_block(peft).get("peft_type") if peft is not None and is_known else None
-    if objective.get("loraplus_lr_ratio") is not None and peft_type != "LORA":
+    block = peft if isinstance(peft, Mapping) else get_block(peft) if isinstance(peft, str) and peft in WORDS else {}
+    if objective.get("loraplus_lr_ratio") is not None and block.get("peft_type") != "LORA":
         yield ("objective", "loraplus_lr_ratio"), "only LoRA has A and B factors", "leave it out"
 
 

@@ -176,10 +176,12 @@ def lose_rows(
     return compute_losses(row_loss, outputs, batch, label_smoothing), plain
 
 
-def describe_row_loss(objective: Objective, row_loss: RowLoss | None, label_names: Sequence[str]) -> list[str]:
-    """Return what a reader of the results has to know of the loss that trained; nothing where it is the task's own."""
+def describe_objective(objective: Objective, row_loss: RowLoss | None, label_names: Sequence[str]) -> list[str]:
+    """Return what a reader of the results has to know of loss and weights; nothing where they are the plain ones."""
+    kept = f"The weights are exponential moving averages of those that trained (decay {objective.ema_decay})."
+    averages = [kept] if objective.ema_decay is not None else []
     if row_loss is None:
-        return []
+        return averages
     parts = [f"the loss {objective.loss}"] if objective.loss else []
     weights = row_loss.weights if isinstance(row_loss, ClassLoss) else None
     if weights is not None:
@@ -189,7 +191,7 @@ def describe_row_loss(objective: Objective, row_loss: RowLoss | None, label_name
         parts.append("class weights")
     parts += ["costs of mistakes"] if objective.costs is not None else []
     parts += [f"focal loss (gamma {objective.focal.gamma:g})"] if objective.focal is not None else []
-    return [f"Trained with {' and '.join(parts)}; the loss of validation and test is the plain one."]
+    return [f"Trained with {' and '.join(parts)}; the loss of validation and test is the plain one.", *averages]
 
 
 def _check_kind(objective: Objective, problem_type: ProblemType) -> None:

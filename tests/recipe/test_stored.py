@@ -94,3 +94,10 @@ def test_the_commit_of_the_checkpoint_and_the_layers_left_in_floats_are_kept(
 def test_blocks_come_in_the_order_of_recipes_and_empty_ones_are_left_out() -> None:
     values = {"training": {"seed": 1}, "card": None, "model": {}, "task": "image_classification"}
     assert list(order_blocks(values)) == ["task", "model", "training"]
+
+
+def test_a_loss_of_ones_own_is_kept_beside_the_recipe(write_recipe: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "own_loss_kept.py").write_text("def lose(logits, labels):\n    return logits[:, 0]\n")
+    recipe = load_recipe(write_recipe(), ["objective.loss=own_loss_kept:lose"])
+    save_recipe(recipe, tmp_path / "kept")
+    assert (tmp_path / "kept" / "own_loss_kept.py").read_text() == (tmp_path / "own_loss_kept.py").read_text()

@@ -19,7 +19,7 @@ from hf_tune.training.row_loss import (
     OwnLoss,
     build_row_loss,
     check_own_loss,
-    describe_row_loss,
+    describe_objective,
     lose_rows,
 )
 
@@ -297,9 +297,12 @@ def test_it_is_tried_on_the_first_and_the_last_row() -> None:
 def test_a_reader_is_told_what_trained() -> None:
     def tell(**objective: Any) -> list[str]:
         made = Objective(**objective)
-        return describe_row_loss(made, build_row_loss(made, SINGLE_LABEL, NAMES, LABELS), NAMES)
+        return describe_objective(made, build_row_loss(made, SINGLE_LABEL, NAMES, LABELS), NAMES)
 
     assert tell() == []
+    averages = "The weights are exponential moving averages of those that trained (decay 0.999)."
+    assert tell(ema_decay=0.999) == [averages]
+    assert tell(ema_decay=0.999, focal=Focal())[1] == averages
     plain = "; the loss of validation and test is the plain one."
     assert tell(class_weights={"b": 3, "c": 5}) == [f"Trained with class weights (a 0.5, b 1.5, c 2.5){plain}"]
     assert tell(focal=Focal(), class_weights={"b": 3, "c": 5})[0].endswith(f" and focal loss (gamma 2){plain}")

@@ -107,3 +107,8 @@ def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     fill(tmp_path, "file")
     with pytest.raises(InputError, match="file' is a file; give a folder"):
         check_folder(tmp_path / "file" / "run", "new")
+
+
+def test_averaged_weights_stand_in_a_checkpoint_twice() -> None:
+    alone, twice = (estimate_disk_bytes(100, 100, True, 1, averaged) for averaged in (0, 100))
+    assert twice - alone == 3 * 4 * 100  # in the checkpoint, the one that it replaces, and the best one
