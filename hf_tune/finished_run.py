@@ -55,7 +55,7 @@ def finish_run(
         model = _build_whole(recipe, task, loaded, splits, weights)
     folder = recipe.output_dir
     threshold = choose_threshold(recipe.decision, kept["validation"], splits.label_names)
-    files = save_files(folder, lambda aside: _save(model, loaded.processor, aside, threshold))
+    files = save_files(folder, lambda aside: _save_all(model, loaded.processor, aside, threshold))
     cast_to_float32(model)  # what follows reads and compares in float32
     ranked, kept = kept, {name: decide(rows, threshold) for name, rows in kept.items()}
     scores = {name: record.as_json(task.metrics(rows, splits.label_names)) for name, rows in kept.items()}
@@ -97,8 +97,12 @@ def _build_whole(recipe: Recipe, task: Task, loaded: LoadedModel, splits: Splits
     return model
 
 
-def _save(model: Any, processor: Any, folder: Path, threshold: Threshold | None = None) -> None:
+def _save_all(model: Any, processor: Any, folder: Path, threshold: Threshold | None) -> None:
+    _save(model, processor, folder)
     save_threshold(threshold, folder)
+
+
+def _save(model: Any, processor: Any, folder: Path) -> None:
     if hasattr(model, "peft_config"):
         model.save_pretrained(folder)
         save_config(model.config, processor, folder)  # labels and preprocessing, which no adapter file holds

@@ -147,7 +147,7 @@ class Task:
     row_scores: Callable[[Any, Batch], Batch]
     """(model output, batch) → scores that are means over rows, for the training batches, shape (rows,)."""
     metric_names: Mapping[ProblemType, Sequence[str]]
-    """Problem type → every name that `metrics` reports for it; the task has no other problem types."""
+    """Problem type → every name that `metrics` may report for it; the task has no other problem types."""
     metrics: Callable[[Kept, Sequence[str]], Mapping[str, Score]]
     """(kept rows of a split, label names) → metric name → score with interval."""
     baseline: Callable[[Kept, Kept, Sequence[str]], Mapping[str, Any]]
