@@ -131,8 +131,7 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         for name, rows in parts.items()
         if task.label_role is not None
     }
-    stream = loaded.get(source.splits.train)
-    stream = stream if isinstance(stream, datasets.IterableDataset) else None
+    stream = _find_stream(loaded, source.splits.train)
     label_names, labels, kind = _read_labels(label_columns, task, problem_type, "validation" if stream else "train")
     label_names, labels = put_positive_last(label_names, labels, source.positive)
     whole = {
@@ -169,6 +168,11 @@ def load_splits(source: DataSource, task: Task, problem_type: ProblemType | None
         notes=notes,
         hub=find_hub_data(source.load, loaded),
     )
+
+
+def _find_stream(loaded: Mapping[str, Any], name: str) -> datasets.IterableDataset | None:
+    rows = loaded.get(name)
+    return rows if isinstance(rows, datasets.IterableDataset) else None
 
 
 def _find_odd_labels(
