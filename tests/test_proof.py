@@ -68,7 +68,8 @@ def test_other_preprocessing_fails_without_a_tensor_to_blame(
     finetuned: Finetuned, finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     normalise = finetuned.encoder.normalise
-    encoder = SimpleNamespace(encode=finetuned.encoder.encode, normalise=lambda pixels: normalise(pixels) * 1.5)
+    own = finetuned.encoder
+    encoder = SimpleNamespace(encode=own.encode, intensity=None, normalise=lambda pixels: normalise(pixels) * 1.5)
     changed = Finetuned(task=finetuned.task, model=finetuned.model, encoder=encoder, label_names=finetuned.label_names)
     proof = prove(changed, finished_run, build_split(3))
     assert not proof.passed and proof.differing_tensors == ()

@@ -40,7 +40,10 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report = Report(source)
     values = {name: value for name, value in values.items() if value is not None}  # an empty block is none
     check_block(_BLOCKS, values, (), report)
-    # Only now the heavy imports: a broken file is reported without waiting for torch.
+    # Only now the heavy imports: a broken file is reported without waiting for torch. pandas, which `datasets` imports,
+    # looks for a package `bottleneck`, and must not find a folder beside the recipe.
+    import datasets  # noqa: F401
+
     from hf_tune.adapter.method_words import get_learning_rates
     from hf_tune.data.data_source import DataSource
     from hf_tune.hub.hub_block import Hub
