@@ -40,10 +40,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report = Report(source)
     values = {name: value for name, value in values.items() if value is not None}  # an empty block is none
     check_block(_BLOCKS, values, (), report)
-    # Only now the heavy imports: a broken file is reported without waiting for torch. pandas, which `datasets` imports,
-    # looks for a package `bottleneck`, and must not find a folder beside the recipe.
-    import datasets  # noqa: F401
-
+    # Only now the heavy imports: a broken file is reported without waiting for torch.
     from hf_tune.adapter.method_words import get_learning_rates
     from hf_tune.data.data_source import DataSource
     from hf_tune.hub.hub_block import Hub
@@ -108,8 +105,10 @@ def _build_optional(cls: type, name: str, values: Mapping[str, Any], report: Rep
 def _add_folder(folder: str) -> None:
     """Let modules beside a recipe be found: behind what is installed, before those of recipes that were read earlier.
 
-    A folder `bottleneck` beside a recipe broke pandas, which looks for a package of that name.
+    A folder `bottleneck` beside a recipe broke pandas, which looks for a package of that name: it is imported before.
     """
+    import datasets  # noqa: F401
+
     installed = [place for place, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))]
     behind = max(installed, default=-1) + 1
     if folder not in sys.path[:behind]:
