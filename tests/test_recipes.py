@@ -125,7 +125,7 @@ def test_an_unreachable_hub_is_one_sentence_and_exit_code_2(shared: Path, tmp_pa
     command.append(f"training.output_dir={tmp_path / 'run'}")
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr[-2000:]
-    assert "recipes/resnet_cifar10.yaml:11: model.pretrained_model_name_or_path" in done.stderr
+    assert "recipes/resnet_cifar10.yaml:12: model.pretrained_model_name_or_path" in done.stderr
     assert "cannot be reached" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
