@@ -30,6 +30,7 @@ from hf_tune.recipe.library_arguments import (
     peft_types,
 )
 from hf_tune.recipe.source import BLOCKS
+from hf_tune.results.decision import Decision
 from hf_tune.tasks import get_task, list_tasks
 from hf_tune.training.early_stopping import EarlyStopping
 from hf_tune.training.objective import Objective
@@ -46,6 +47,8 @@ _ABOUT = MappingProxyType(
         "peft": "Which weights train: a word, or a config of PEFT with its peft_type.",
         "batch_norm": "Whether running statistics move: trained for full, frozen for every other method.",
         "objective": "What is optimised, and at which rates.",
+        "decision": "From which probability on the positive one of two classes is answered.",
+        "linear_baseline": "Whether logistic regression on frozen features is scored beside; by itself for few rows.",
         "early_stopping": "The best checkpoint is what is saved and scored, and the run ends when nothing improves.",
         "training": "Fields of TrainingArguments.",
         "speed": "What is computed once instead of every epoch.",
@@ -77,6 +80,8 @@ def build_schema() -> dict[str, Any]:
         "peft": peft,
         "batch_norm": _describe_hint(BatchNorm),
         "objective": describe_dataclass(Objective),
+        "decision": describe_dataclass(Decision),
+        "linear_baseline": {"type": "boolean"},
         "early_stopping": describe_dataclass(EarlyStopping),
         "training": _describe_training(),
         "speed": describe_dataclass(Speed),
