@@ -18,6 +18,7 @@ from hf_tune.results.linear_baseline import LinearBaseline, compare_with_linear,
 from hf_tune.results.record import as_json
 from hf_tune.results.reference import read_features
 from hf_tune.task import SINGLE_LABEL, Kept, Task
+from hf_tune.training.partners import leave_partners
 from hf_tune.training.sharding import is_sharded
 from hf_tune.training.step_plan import plan_steps
 from hf_tune.training.training_data import count_rows, read_rows
@@ -49,7 +50,7 @@ def fit_beside(recipe: Recipe, trainer: Any) -> LinearBaseline | None:
         return None
     started = time.monotonic()
     data = trainer.data
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    splits = {"train": leave_partners(data.train), "validation": data.validation, "test": data.test}
     splits = {name: rows for name, rows in splits.items() if rows is not None}
     with _base_of(trainer.model) as base:
         features = {name: _read_features(trainer, base, rows) for name, rows in splits.items()}

@@ -56,6 +56,11 @@ class PartneredRows(Dataset):
         return examples if isinstance(examples, dict) else self.task.collate(examples, self.processor)
 
 
+def leave_partners(rows: Any) -> Any:
+    """Return encoded rows without partners, whether they have some or not."""
+    return rows.rows if isinstance(rows, PartneredRows) else rows
+
+
 def change_rows(task: Task, data: "TrainingData", batch: Batch, seed: int, epoch: int) -> Batch:
     """Return a training batch augmented and, where its rows have partners, mixed with these, augmented too."""
     partners = {name.removeprefix(PREFIX): value for name, value in batch.items() if name.startswith(PREFIX)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import pytest
@@ -10,6 +11,9 @@ from hf_tune.data.picture_paths import find_folder, list_folders, resolve_files,
 from hf_tune.data.splits import DataSource, SplitPlan, load_splits
 from hf_tune.input_error import InputError
 from hf_tune.tasks import get_task
+
+
+PLAIN = SimpleNamespace(intensity=None)
 
 
 @pytest.fixture
@@ -46,9 +50,9 @@ def test_the_pictures_of_a_csv_are_found_and_have_their_labels(
     assert len(rows) == 8 and splits.label_names == ("a", "b")
     for row in rows:
         number = int(Path(row["image"]).stem)
-        task.check_example(row)
+        task.check_example(row, PLAIN)
         assert row["label"] == number % 2
-        assert task.input_statistics(row)["width"] == pictures[number % 4].width
+        assert task.input_statistics(row, PLAIN)["width"] == pictures[number % 4].width
 
 
 def test_a_file_that_is_nowhere_is_told_with_the_folders_looked_at(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hf_tune.data.draws import Draws
 from hf_tune.data.mixing import CutMix, Mixing, Mixup
 from hf_tune.tasks.image_classification import TASK, Preprocess
 from hf_tune.training.batch_sampler import EvaluationSampler, Share, TrainingSampler
-from hf_tune.training.partners import PartneredRows, change_rows, compute_losses
+from hf_tune.training.partners import PartneredRows, change_rows, compute_losses, leave_partners
 from hf_tune.training.training_data import TrainingData
 
 
@@ -152,3 +152,9 @@ def test_a_loss_that_looks_rows_up_gets_those_that_the_labels_belong_to() -> Non
     losses = compute_losses(look_up, None, mixed, 0.0)
     assert torch.allclose(losses, mixed["share"] * mixed["row"] + (1 - mixed["share"]) * mixed["partner_row"])
     assert (mixed["row"] != torch.arange(NUM_ROWS)).any()
+
+
+def test_rows_are_had_without_their_partners() -> None:
+    plain = [1, 2, 3]
+    assert leave_partners(plain) is plain
+    assert leave_partners(PartneredRows(plain, None, 0, TASK, None)) is plain
