@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
@@ -26,7 +25,7 @@ from hf_tune.results.decision import Threshold, decide, load_threshold
 from hf_tune.results.record import read_results
 from hf_tune.results.versions import describe_other_versions
 from hf_tune.task import SINGLE_LABEL, Batch, Example, Kept, Task
-from hf_tune.tasks import get_task
+from hf_tune.tasks import get_stored_task, get_task
 
 
 logger = logging.getLogger(__name__)
@@ -203,9 +202,9 @@ def load_finetuned(
 
 def _read_task(folder: Path, name: str | Path) -> Task:
     values, _ = read_yaml(folder / "recipe.yaml")
-    if "." in values["task"] and Path(name).is_dir() and str(folder.resolve()) not in sys.path:
-        sys.path.append(str(folder.resolve()))  # a task of the user's own, copied there; never code from the Hub
-    return get_task(values["task"])
+    if Path(name).is_dir():
+        return get_stored_task(values["task"], folder)
+    return get_task(values["task"])  # never code from the Hub
 
 
 def _describe(folder: Path, task: Task, model: Any, config: Any) -> Finetuned:

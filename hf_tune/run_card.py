@@ -1,7 +1,6 @@
 """The card of a finished run, from what its folder holds: written at the end of a run, again, or for the Hub."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hf_tune.recipe.library_arguments import accepted_by_card
 from hf_tune.recipe.overrides import apply_overrides
 from hf_tune.recipe.source import read_yaml
 from hf_tune.results.record import read_results
-from hf_tune.tasks import get_task
+from hf_tune.tasks import get_stored_task
 
 
 def write_card(
@@ -30,9 +29,7 @@ def write_card(
     """
     results = read_results(run) if results is None else results
     values = _read_recipe(run, overrides)
-    if "." in values["task"] and str(run.resolve()) not in sys.path:
-        sys.path.append(str(run.resolve()))  # a task of the user's own, copied there
-    task = get_task(values["task"])
+    task = get_stored_task(values["task"], run)
     config = _read_config(run)
     facts = CardFacts(
         name=name or run.resolve().name,

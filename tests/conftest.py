@@ -326,6 +326,17 @@ def save_run(
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: where other programs hold the cores, two wait for each other at every small layer."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def pictures() -> list[PIL.Image.Image]:
     """Return four RGB pictures of different sizes."""
     random = np.random.default_rng(3)

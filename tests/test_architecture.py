@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 LAYERS = (
-    "input_error|command_output|library_noise|array_files|collector|markdown_text",
+    "input_error|command_output|library_noise|array_files|collector|markdown_text|file_hashes",
     "task|process_end|own_function",
     "data|model|adapter|results|training|hub",
     "tasks",

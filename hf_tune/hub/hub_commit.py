@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_tune.file_hashes import hash_blob, hash_file
 from hf_tune.hub.patience import ask
 from hf_tune.input_error import PushFailed
 
@@ -108,7 +109,7 @@ class Repository:
         there = {each.path: each for each in listed if hasattr(each, "blob_id")}
         for name, path in list_files(folder).items():
             found = there.get(name)
-            own = None if found is None else _hash(path, "sha256") if found.lfs else _hash(path, "git")
+            own = None if found is None else hash_file(path) if found.lfs else hash_blob(path)
             if found is None or own != (found.lfs.sha256 if found.lfs else found.blob_id):
                 problem = "is not there" if found is None else "has another content there"
                 raise PushFailed(f"{name} of {folder} {problem}: {self.repo_id} at {oid[:12]}")
@@ -123,14 +124,5 @@ def name_tag(folder: Path) -> str:
     """Return `run-` and twelve hexadecimal digits that change with any file of a folder."""
     digest = hashlib.sha256()
     for name, path in list_files(folder).items():
-        digest.update(f"{name}:{_hash(path, 'sha256')}\n".encode())
+        digest.update(f"{name}:{hash_file(path)}\n".encode())
     return f"run-{digest.hexdigest()[:12]}"
-
-
-def _hash(path: Path, kind: str) -> str:
-    """Return the hash of a file as the Hub writes it: `sha256`, or that of a git blob."""
-    digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -1,18 +1,17 @@
 """The model and processor files that a run saves: never half written in their place, and known by their hashes."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_tune.file_hashes import hash_file
 from hf_tune.input_error import InputError
 
 
 ASIDE = "saved.tmp"
 """The folder inside a run's in which its files are written before they are moved to their places."""
-_CHUNK_BYTES = 2**20
 _LAST = ("adapter_config.json", "config.json")
 """Without them a folder holds no model; they come when all else is there."""
 
@@ -37,7 +36,7 @@ def save_files(folder: Path, save: Callable[[Path], Any]) -> dict[str, dict[str,
 
 def hash_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return name → `bytes` and `sha256` of files in a folder."""
-    return {name: {"bytes": (folder / name).stat().st_size, "sha256": _hash(folder / name)} for name in names}
+    return {name: {"bytes": (folder / name).stat().st_size, "sha256": hash_file(folder / name)} for name in names}
 
 
 def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -46,13 +45,5 @@ def check_files(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
         file, hint = folder / name, "put back the file that the run saved, or run it again"
         if not file.is_file():
             raise InputError(f"{file}, which the run saved, is not there", hint)
-        if file.stat().st_size != known["bytes"] or _hash(file) != known["sha256"]:
+        if file.stat().st_size != known["bytes"] or hash_file(file) != known["sha256"]:
             raise InputError(f"{file} has changed since the run ended", hint)
-
-
-def _hash(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while chunk := content.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

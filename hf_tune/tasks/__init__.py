@@ -3,6 +3,8 @@
 import importlib
 import importlib.util
 import pkgutil
+import sys
+from pathlib import Path
 
 from hf_tune.input_error import InputError
 from hf_tune.task import Task
@@ -24,6 +26,14 @@ def get_task(name: str) -> Task:
     if not isinstance(task, Task):
         raise InputError(f"module {module_name!r} has no `TASK`", "end it with `TASK = Task(…)`")
     return task
+
+
+def get_stored_task(name: str, run: Path) -> Task:
+    """Return the task of a run in a folder, where one of the user's own was copied to: it is looked for there last."""
+    folder = str(run.resolve())
+    if "." in name and folder not in sys.path:
+        sys.path.append(folder)
+    return get_task(name)
 
 
 def list_tasks() -> list[str]:

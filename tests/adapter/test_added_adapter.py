@@ -1,6 +1,6 @@
 """Several adapters on one network: each answers as if it were alone, or a sentence says why it cannot stand there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,7 @@ TEXTS = [{"text": text} for text in ("the old rose", "near a ruby brick sky", "m
 FIVE = tuple(f"colour {number}" for number in range(5))
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Compute in one thread: where other programs hold the cores, two wait for each other at every small layer."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def read(finetuned: Finetuned, pictures: list[Any]) -> np.ndarray:
