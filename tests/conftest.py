@@ -326,6 +326,29 @@ def save_run(
 
 
 @pytest.fixture
+def build_tiny_run(
+    write_text_recipe: Callable[..., Path], write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]
+) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that returns recipe and Trainer of a tiny checkpoint; the words are overrides."""
+    from hf_tune.adapter.attach import attach_adapter
+    from hf_tune.assembly import build_trainer
+    from hf_tune.data.splits import load_splits
+    from hf_tune.recipe.reader import load_recipe
+    from hf_tune.tasks import get_task
+
+    def build(name: str, *overrides: str) -> tuple[Any, Any]:
+        file = write_recipe(tiny_checkpoints[name]) if name in tiny_checkpoints else write_text_recipe(name)
+        recipe = load_recipe(file, ["training.num_train_epochs=3", *overrides])
+        task = get_task(recipe.task)
+        splits = load_splits(recipe.data, task, recipe.model.problem_type)
+        loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
+        model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
+        return recipe, build_trainer(recipe, task, loaded, model, splits)
+
+    return build
+
+
+@pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute in one thread: where other programs hold the cores, two wait for each other at every small layer."""
     import torch

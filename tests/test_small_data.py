@@ -15,8 +15,6 @@ import sklearn.pipeline  # noqa: F401
 import torch
 
 import hf_tune.proof
-from hf_tune.adapter.attach import attach_adapter
-from hf_tune.assembly import build_trainer
 from hf_tune.commands import evaluate_run, info, merge
 from hf_tune.data.splits import load_splits
 from hf_tune.finetuned import load_finetuned
@@ -30,32 +28,16 @@ from hf_tune.small_data import _base_of, _read_features, fit_beside
 from hf_tune.tasks import get_task
 
 
-@pytest.fixture
-def build(write_text_recipe: Callable[..., Path], write_recipe: Callable[..., Path], tiny_checkpoints: Any) -> Any:
-    """Return a function that returns recipe and Trainer of a tiny checkpoint; the words are overrides."""
-
-    def make(name: str, *overrides: str) -> tuple[Any, Any]:
-        file = write_recipe(tiny_checkpoints[name]) if name in tiny_checkpoints else write_text_recipe(name)
-        recipe = load_recipe(file, ["training.num_train_epochs=3", *overrides])
-        task = get_task(recipe.task)
-        splits = load_splits(recipe.data, task, recipe.model.problem_type)
-        loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
-        model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-        return recipe, build_trainer(recipe, task, loaded, model, splits)
-
-    return make
-
-
 @pytest.mark.parametrize(
     ("name", "methods"), [("bert", ("lora", "prefix", "bottleneck", "probe")), ("resnet", ("lora", "bottleneck"))]
 )
 def test_the_features_are_those_of_the_checkpoint_whatever_is_trained(
-    name: str, methods: tuple[str, ...], build: Callable[..., Any]
+    name: str, methods: tuple[str, ...], build_tiny_run: Callable[..., Any]
 ) -> None:
-    _, full = build(name, "peft=full")
+    _, full = build_tiny_run(name, "peft=full")
     expected = _read_features(full, full.model, full.data.validation)
     for method in methods:
-        _, trainer = build(name, f"peft={method}")
+        _, trainer = build_tiny_run(name, f"peft={method}")
         trained = {key for key, value in trainer.model.named_parameters() if value.requires_grad}
         for key, value in trainer.model.named_parameters():
             if key in trained and method != "probe":
@@ -66,8 +48,8 @@ def test_the_features_are_those_of_the_checkpoint_whatever_is_trained(
         assert {key for key, value in trainer.model.named_parameters() if value.requires_grad} == trained
 
 
-def test_weights_statistics_and_randomness_stay_as_they_were(build: Callable[..., Any]) -> None:
-    recipe, trainer = build("resnet", "linear_baseline=true")
+def test_weights_statistics_and_randomness_stay_as_they_were(build_tiny_run: Callable[..., Any]) -> None:
+    recipe, trainer = build_tiny_run("resnet", "linear_baseline=true")
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     states = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     first, second = fit_beside(recipe, trainer), fit_beside(recipe, trainer)
@@ -91,13 +73,15 @@ def test_weights_statistics_and_randomness_stay_as_they_were(build: Callable[...
     ids=str,
 )
 def test_it_runs_where_rows_are_few_and_the_run_is_long_enough(
-    overrides: tuple[str, ...], runs: bool, build: Callable[..., Any]
+    overrides: tuple[str, ...], runs: bool, build_tiny_run: Callable[..., Any]
 ) -> None:
-    assert (fit_beside(*build("bert", *overrides)) is not None) == runs
+    assert (fit_beside(*build_tiny_run("bert", *overrides)) is not None) == runs
 
 
-def test_it_does_not_run_where_rows_are_many(build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe, trainer = build("bert")
+def test_it_does_not_run_where_rows_are_many(
+    build_tiny_run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, trainer = build_tiny_run("bert")
     monkeypatch.setattr("hf_tune.small_data.FEW_ROWS", 24)
     assert fit_beside(recipe, trainer) is not None  # 8 rows a class
     monkeypatch.setattr("hf_tune.small_data.FEW_ROWS_PER_CLASS", 8)

@@ -1,14 +1,12 @@
 """Whether features are kept, said before the first step."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hf_tune import array_files
 from hf_tune.adapter.attach import attach_adapter
-from hf_tune.assembly import build_trainer
 from hf_tune.data.splits import load_splits
 from hf_tune.input_error import InputError
 from hf_tune.recipe.reader import load_recipe
@@ -17,19 +15,9 @@ from hf_tune.training.feature_plan import FeaturePlan, outline_features
 
 
 @pytest.fixture
-def plan(write_text_recipe: Callable[..., Path], write_recipe: Callable[..., Path], tiny_checkpoints: Any) -> Any:
+def plan(build_tiny_run: Callable[..., tuple[Any, Any]]) -> Callable[..., FeaturePlan]:
     """Return a function that returns the plan of a recipe; the words are overrides."""
-
-    def build(name: str, *overrides: str) -> FeaturePlan:
-        file = write_recipe(tiny_checkpoints[name]) if name in tiny_checkpoints else write_text_recipe(name)
-        recipe = load_recipe(file, ["training.num_train_epochs=3", *overrides])
-        task = get_task(recipe.task)
-        splits = load_splits(recipe.data, task, recipe.model.problem_type)
-        loaded = task.load_model(recipe.model, recipe.preprocess, splits.label_names)
-        model = attach_adapter(loaded, recipe.peft, recipe.batch_norm, task.peft_task_type)
-        return build_trainer(recipe, task, loaded, model, splits).feature_plan
-
-    return build
+    return lambda *words: build_tiny_run(*words)[1].feature_plan
 
 
 def test_a_probe_keeps_one_vector_of_each_row(plan: Callable[..., FeaturePlan]) -> None:
