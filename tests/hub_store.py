@@ -118,6 +118,8 @@ class Repository:
         self.commits: dict[str, Commit] = {}
         self.blobs: set[str] = set()
         """sha256 of the contents in large file storage."""
+        self.unverified: set[str] = set()
+        """Those of them that were sent, and not asked for since: they do not count as there."""
         self.store.mkdir(parents=True, exist_ok=True)
         self.commit("main", "initial commit", {".gitattributes": self.add_file(ATTRIBUTES)}, author=creator)
 

@@ -114,13 +114,14 @@ def preupload(store: Store, request: Request) -> Answer:
 
 
 def plan_uploads(store: Store, request: Request) -> Answer:
-    """POST to large file storage: where to put what this repository does not have yet."""
+    """POST to large file storage: where to put what this repository does not have yet, or never verified."""
     repo = get_writable(store, request)
     verify = {"href": f"{store.page(repo.kind, repo.repo_id)}.git/info/lfs/objects/verify", "header": {}}
     objects = []
     for asked in request.json["objects"]:
         upload = {"href": f"{store.url}/storage/{repo.kind}/{repo.repo_id}/{asked['oid']}", "header": {}}
-        actions = {} if asked["oid"] in repo.blobs else {"actions": {"upload": upload, "verify": verify}}
+        held = asked["oid"] in repo.blobs and asked["oid"] not in repo.unverified
+        actions = {} if held else {"actions": {"upload": upload, "verify": verify}}
         objects.append({"oid": asked["oid"], "size": asked["size"], **actions})
     return answer_json({"transfer": "basic", "objects": objects})
 
@@ -131,6 +132,7 @@ def store_blob(store: Store, request: Request) -> Answer:
     if repo is None or hashlib.sha256(request.body).hexdigest() != request.oid:
         return Answer(status=400, body=b"BadDigest")
     repo.add_blob(request.body)
+    repo.unverified.add(request.oid)
     store.uploaded.append(request.oid)
     return Answer(headers={"ETag": f'"{request.oid}"'})
 
@@ -140,6 +142,7 @@ def verify_blob(store: Store, request: Request) -> Answer:
     repo, asked = get_writable(store, request), request.json
     if asked["oid"] not in repo.blobs or repo.get_blob(asked["oid"]).size != asked["size"]:
         raise Refusal(404, f"LFS object {asked['oid']} not found")
+    repo.unverified.discard(asked["oid"])
     return Answer(headers=JSON, body=b"{}")
 
 

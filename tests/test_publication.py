@@ -158,7 +158,8 @@ def test_a_fault_that_stays_loses_nothing_and_a_second_push_completes(
     assert set(there) in (set(), PUSHED)  # all of it or nothing
     lasting.times = 0
     assert push([str(run), NAME, *OVERRIDES]) == 0
-    assert set(on_hub(hub)) == PUSHED and len(set(hub.uploaded)) == len(hub.uploaded)
+    assert set(on_hub(hub)) == PUSHED
+    assert len(set(hub.uploaded)) == len(hub.uploaded) or step == "lfs verify"  # what was never verified is sent again
     assert any(name.startswith("run-") for name in hub.heads(NAME))
 
 
