@@ -9,6 +9,7 @@ import torch
 from hf_tune.hub.snapshot import describe_failure
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint import find_absent, fingerprint_weights, silence_load_report
+from hf_tune.model.own_network import choose_class
 from hf_tune.model.quantised_base import build_load_arguments, cast_to_float32, forget_quantization
 from hf_tune.results.record import read_results
 from hf_tune.task import Task
@@ -34,12 +35,13 @@ def load_base(
 
     adapter = PeftConfig.from_pretrained(folder)
     name, revision = adapter.base_model_name_or_path, adapter.revision
+    config = transformers.AutoConfig.from_pretrained(folder)
     try:
         with silence_load_report():
-            base, info = getattr(transformers, task.auto_model).from_pretrained(
+            base, info = choose_class(getattr(transformers, task.auto_model), config).from_pretrained(
                 name,
                 revision=revision,
-                config=transformers.AutoConfig.from_pretrained(folder),
+                config=config,
                 dtype="auto",  # as config.json says: the precision that the base had in training
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
@@ -62,7 +64,7 @@ def build_outline(folder: Path, task: Task) -> Any:
 
     config = transformers.AutoConfig.from_pretrained(folder)
     with torch.device("meta"):
-        return getattr(transformers, task.auto_model).from_config(config)
+        return choose_class(getattr(transformers, task.auto_model), config).from_config(config)
 
 
 def check_same_base(own: Path, other: Path, name: str) -> None:

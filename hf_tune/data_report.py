@@ -70,7 +70,7 @@ def show_example(console: Any, task: Task, outline: LoadedModel, splits: Splits)
             continue
         numbers = f"{value.min():.2f} to {value.max():.2f}, mean {value.double().mean():.2f}"
         console.print(f"  encoded: {name} {tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}, {numbers}")
-    if told := describe_size(outline, raw, next(iter(inputs.values())).shape[-1]):
+    for told in describe_size(outline, raw, next(iter(inputs.values())).shape[-1]):
         console.print(told)
 
 

@@ -19,6 +19,7 @@ from hf_tune.adapter_base import build_outline, check_same_base, load_base
 from hf_tune.data.look_ahead import map_ahead
 from hf_tune.hub.snapshot import find_run
 from hf_tune.input_error import InputError
+from hf_tune.model.own_network import choose_class
 from hf_tune.model.quantised_base import is_quantised
 from hf_tune.recipe.source import read_yaml
 from hf_tune.results.decision import Threshold, decide, load_threshold
@@ -231,7 +232,8 @@ def _say_versions(folder: Path) -> None:
 def _load_full(folder: Path, task: Task) -> Any:
     import transformers
 
-    return getattr(transformers, task.auto_model).from_pretrained(folder, dtype="auto")
+    config = transformers.AutoConfig.from_pretrained(folder)
+    return choose_class(getattr(transformers, task.auto_model), config).from_pretrained(folder, dtype="auto")
 
 
 def _load_adapter(folder: Path, task: Task, device: str | torch.device, where: dict[str, Any]) -> Any:

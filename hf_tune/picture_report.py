@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from hf_tune.data.draws import Draws
 from hf_tune.data.splits import Split, Splits
 from hf_tune.input_error import InputError
+from hf_tune.model.own_network import count_tiles, get_network_side
 from hf_tune.recipe.schema import Recipe
 from hf_tune.results.plots import plot_lines
 from hf_tune.task import Batch, Example, LoadedModel, Task
@@ -56,17 +57,27 @@ def check_shown(task: Task, sheet: Sheet | None) -> None:
         raise InputError(f"--show {sheet.num_rows}: this task has no pictures", "leave it out")
 
 
-def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> str:
+def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> list[str]:
+    """Return how many tiles a picture is seen in, and what to know about its size, a line each."""
+    config = outline.model.config
+    tiles = count_tiles(config, side)
+    seen = [f"  seen in {tiles} tiles of {get_network_side(config, side)} pixels"] if tiles > 1 else []
+    told = _compare_size(outline, raw, side)
+    return [*seen, told] if told else seen
+
+
+def _compare_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> str:
     """Return what to know where pictures are far from the size that they meet the model at, else nothing.
 
     `raw` may hold `width` and `height` of a picture, `side` is that of the model's input, in pixels. An ImageNet model
     that meets pictures far below its own size loses 10 to 40 points.
     """
-    own = outline.own_size
-    if outline.pretrained and own and side < own / 2:
+    own, seen = outline.own_size, get_network_side(outline.model.config, side)
+    if outline.pretrained and own and seen < own / 2:
+        key = "preprocess.image_size" if seen == side else "preprocess.tiles.size"
         return (
-            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {side}, which costs 10 to 40 "
-            "points; leave `preprocess.image_size` out, and small pictures are enlarged"
+            f"[yellow]warning[/] the checkpoint knows pictures of {own} pixels and gets {seen}, which costs 10 to 40 "
+            f"points; leave `{key}` out, and small pictures are enlarged"
         )
     if "width" not in raw:
         return ""
@@ -78,7 +89,7 @@ def describe_size(outline: LoadedModel, raw: Mapping[str, Any], side: int) -> st
         return (
             f"[yellow]warning[/] pictures of {size} pixels are made {factor:.1f} times smaller, to {side}: what is "
             f"smaller than {2 * factor:.0f} pixels in them, such as a small defect, vanishes; where that matters "
-            "raise `preprocess.image_size`, or cut the pictures up beforehand"
+            f"raise `preprocess.image_size`, with `preprocess.tiles: {{size: {seen}}}` to show it tile by tile"
         )
     return ""
 

@@ -8,6 +8,7 @@ from typing import Any
 from hf_tune.hub.card import build_card, save_card
 from hf_tune.hub.card_facts import CardFacts
 from hf_tune.input_error import InputError
+from hf_tune.model.own_network import describe_own_parts, read_own_parts
 from hf_tune.recipe.build import Report, check_block
 from hf_tune.recipe.error import Problem, RecipeError
 from hf_tune.recipe.library_arguments import accepted_by_card
@@ -42,6 +43,7 @@ def write_card(
         model_type=config.get("model_type"),
         in_halves=config.get("dtype") in ("float16", "bfloat16"),
         intensity=config.get("intensity"),
+        own_parts=describe_own_parts(read_own_parts(config)),
         verified=results.get("verified"),
     )
     return save_card(build_card(results, values.get("card") or {}, facts), run)

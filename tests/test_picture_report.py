@@ -22,29 +22,41 @@ from hf_tune.tasks import get_task
 from hf_tune.training.partners import change_rows
 
 
-def outline(own_size: int | None, pretrained: bool = True) -> Any:
-    return SimpleNamespace(own_size=own_size, pretrained=pretrained)
+def outline(own_size: int | None, pretrained: bool = True, **config: Any) -> Any:
+    model = SimpleNamespace(config=SimpleNamespace(**config))
+    return SimpleNamespace(own_size=own_size, pretrained=pretrained, model=model)
+
+
+def tell(*arguments: Any) -> str:
+    return "\n".join(describe_size(*arguments))
 
 
 def test_a_small_input_of_a_pretrained_model_is_warned_of() -> None:
     """TRAPS M5."""
-    assert "knows pictures of 224 pixels and gets 32, which costs 10 to 40 points" in describe_size(
-        outline(224), {}, 32
-    )
-    assert describe_size(outline(224), {}, 112) == ""
-    assert describe_size(outline(224, pretrained=False), {}, 32) == ""
+    assert "knows pictures of 224 pixels and gets 32, which costs 10 to 40 points" in tell(outline(224), {}, 32)
+    assert tell(outline(224), {}, 112) == ""
+    assert tell(outline(224, pretrained=False), {}, 32) == ""
 
 
 def test_pictures_that_are_made_much_smaller_are_warned_of_with_the_factor() -> None:
-    told = describe_size(outline(224), {"width": 3000.0, "height": 2240.0}, 224)
+    told = tell(outline(224), {"width": 3000.0, "height": 2240.0}, 224)
     assert "pictures of 3000 x 2240 pixels are made 10.0 times smaller, to 224" in told
     assert "smaller than 20 pixels in them" in told and "`preprocess.image_size`" in told  # two pixels of the input
-    assert describe_size(outline(224), {"width": 895.0, "height": 4000.0}, 224) == ""  # the shorter side: 3.996 times
-    assert "warning" in describe_size(outline(224), {"width": 896.0, "height": 4000.0}, 224)
+    assert tell(outline(224), {"width": 895.0, "height": 4000.0}, 224) == ""  # the shorter side: 3.996 times
+    assert "warning" in tell(outline(224), {"width": 896.0, "height": 4000.0}, 224)
+
+
+def test_tiles_are_counted_and_compared_with_the_size_that_the_checkpoint_knows() -> None:
+    tiles = {"size": 224, "overlap": 0.25, "reduce": "max"}
+    assert describe_size(outline(224, tiles=tiles), {"width": 900.0, "height": 900.0}, 896) == [
+        "  seen in 25 tiles of 224 pixels"
+    ]
+    small = tell(outline(224, tiles={**tiles, "size": 64}), {}, 896)
+    assert "knows pictures of 224 pixels and gets 64" in small and "leave `preprocess.tiles.size` out" in small
 
 
 def test_pictures_that_are_enlarged_are_told() -> None:
-    told = describe_size(outline(64), {"width": 24.0, "height": 20.0}, 64)
+    told = tell(outline(64), {"width": 24.0, "height": 20.0}, 64)
     assert told == "  pictures of 24 x 20 pixels are enlarged to 64"
 
 

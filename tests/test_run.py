@@ -73,6 +73,30 @@ def test_each_method_reloads_to_the_same_outputs_and_trains_only_what_it_says(
     assert finetuned.label_names == ("red", "green", "blue")
 
 
+@pytest.mark.parametrize("kind", ["timm", "vit"])
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("model.head={hidden: [6], dropout: 0.5}",), "a head with hidden layers"),
+        (("preprocess.image_size=48", "preprocess.tiles={size: 32, reduce: max}"), "pictures that it sees in tiles"),
+    ],
+    ids=["head", "tiles"],
+)
+def test_a_network_with_parts_of_ours_goes_the_whole_way(
+    kind: str,
+    parts: tuple[str, ...],
+    said: str,
+    write_recipe: Callable[..., Path],
+    tiny_checkpoints: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    overrides = ["peft=lora", "linear_baseline=true", "training.num_train_epochs=2", "training.save_strategy=epoch"]
+    results = finetune(load_recipe(write_recipe(tiny_checkpoints[kind]), [*overrides, *parts]))
+    assert results["proof"]["passed"] and results["linear_baseline"]["features"] > 6  # those below the hidden layers
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert f"The network has {said}: hf_tune alone" in card and "PeftModel" not in card
+
+
 @pytest.mark.parametrize("architecture", ["resnet", "timm"])
 def test_lora_with_trained_batch_norm_saves_the_statistics_that_moved(
     architecture: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]

@@ -28,6 +28,8 @@ class CardFacts:
     """Whether config.json names half precision for the base of an adapter, which computes in float32."""
     intensity: str | Sequence[float] | None = None
     """`preprocess.intensity` of a model of pictures, as config.json holds it."""
+    own_parts: str = ""
+    """In words, what of the network plain libraries do not build; nothing where they build all."""
     verified: Mapping[str, Any] | None = None
     """`commit`, `rows`, `max_abs_difference`, `date` of the comparison with the Hub's copy; None: there was none."""
 

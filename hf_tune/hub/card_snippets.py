@@ -24,7 +24,12 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
         f"print(model.predict([{facts.sample}]))",
     ]
     parts = [_show(own)]
-    if is_adapter(results):
+    if facts.own_parts:
+        parts += [
+            f"The network has {facts.own_parts}: hf_tune alone builds and loads it. Plain transformers, PEFT and timm "
+            "do not know this; what they load from these files answers otherwise."
+        ]
+    elif is_adapter(results):
         parts += ["With PEFT alone:", _show(_use_peft(results, facts)), _PIPELINE]
     else:
         parts += ["With transformers alone:", _show(_use_pipeline(results, facts))]

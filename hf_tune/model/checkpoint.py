@@ -13,6 +13,7 @@ import torch
 from hf_tune.input_error import InputError
 from hf_tune.model import new_layers, timm_checkpoint
 from hf_tune.model.checkpoint_config import AT, ModelSource, read_stored_labels
+from hf_tune.model.own_network import choose_class, read_own_parts, set_head
 from hf_tune.model.quantised_base import build_load_arguments, forget_quantization, resolve_quantization
 from hf_tune.task import LoadedModel
 
@@ -44,24 +45,27 @@ def configure(source: ModelSource, revision: str | None, label_names: Sequence[s
     config.id2label = dict(enumerate(label_names))
     config.label2id = {label: number for number, label in enumerate(label_names)}
     config.problem_type = source.problem_type
+    set_head(config, source.head, read_own_parts(config))
     return config
 
 
 def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSource, revision: str | None) -> Any:
     """Return the network of a config on the meta device as a `LoadedModel`."""
+    network_class = choose_class(auto_class, config)
     try:
-        label_parameters = new_layers.find_label_parameters(auto_class.from_config, config)
+        label_parameters = new_layers.find_label_parameters(network_class.from_config, config)
     except TypeError as error:
         raise InputError(f"the architecture does not take these: {error}", at=("model_args",)) from None
     except ValueError as error:  # the auto class knows no head of this kind for it
         problem = f"{config.model_type} has no head for this task: {str(error).partition(chr(10))[0]}"
         raise InputError(problem, "choose a checkpoint of another architecture", at=AT) from None
     with torch.device("meta"):
-        model = auto_class.from_config(config, dtype=getattr(torch, source.dtype))  # not that of the file
+        model = network_class.from_config(config, dtype=getattr(torch, source.dtype))  # not that of the file
     if getattr(config, "quantization_config", None):
         hint = "start from the checkpoint that it was made of, with `model.quantization_config`"
         raise InputError("the checkpoint is stored quantised", hint, at=AT)
-    new = label_parameters if source.pretrained else {name for name, _ in model.named_parameters()}
+    head = new_layers.find_head_parameters(model, label_parameters)
+    new = head if source.pretrained else {name for name, _ in model.named_parameters()}
     outline = LoadedModel(
         model=model,
         processor=processor,
@@ -89,7 +93,7 @@ def load_weights(
     if inside:
         logger.warning("the checkpoint does not hold %s: they start at random", ", ".join(sorted(inside)))
     has_other_labels = read_stored_labels(stored) != list(label_names)
-    new_layers.start_near_zero(model, head if has_other_labels else head & absent)
+    new_layers.start_head(model, head if has_other_labels else head & absent)
     new = outline.new_layers | new_layers.name_layers(absent)
     return dataclasses.replace(outline, model=model, new_layers=new, fingerprint=fingerprint_weights(model, new))
 
@@ -153,9 +157,10 @@ def silence_load_report() -> Iterator[None]:
 
 def _initialise(auto_class: Any, config: Any) -> Any:
     """Return the network with its architecture's own initialisation."""
-    if config.model_type == "timm_wrapper":
-        return timm_checkpoint.initialise_timm_model(config)
-    return auto_class.from_config(config)
+    build = choose_class(auto_class, config).from_config
+    return (
+        timm_checkpoint.initialise_timm_model(build, config) if config.model_type == "timm_wrapper" else build(config)
+    )
 
 
 def _fetch_weights(auto_class: Any, source: ModelSource, outline: LoadedModel) -> tuple[Any, set[str]]:
@@ -167,7 +172,7 @@ def _fetch_weights(auto_class: Any, source: ModelSource, outline: LoadedModel) -
         extra["attn_implementation"] = source.attn_implementation
     try:
         with silence_load_report():
-            model, info = auto_class.from_pretrained(
+            model, info = choose_class(auto_class, outline.model.config).from_pretrained(
                 source.pretrained_model_name_or_path,
                 config=outline.model.config,
                 revision=outline.revision,

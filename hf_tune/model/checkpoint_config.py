@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from hf_tune.input_error import InputError
 from hf_tune.model import timm_checkpoint
+from hf_tune.model.own_network import HiddenHead
 from hf_tune.task import ProblemType
 
 
@@ -52,6 +53,8 @@ class ModelSource:
     attn_implementation: str | None = None
     cache_dir: str | None = None
     local_files_only: bool = False
+    head: Literal["linear"] | HiddenHead | None = None
+    """`{hidden: [256], dropout: 0.2}`: a head with hidden layers; None: the checkpoint's own, which is linear."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Attributes of the transformers config, such as `{hidden_dropout_prob: 0.1}`."""
     model_args: Mapping[str, Any] = field(default_factory=dict)

@@ -13,6 +13,7 @@ import PIL.Image
 import torch
 
 from hf_tune.input_error import InputError
+from hf_tune.model.own_network import Tiles
 
 
 _RESAMPLE = MappingProxyType({"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3})
@@ -35,6 +36,8 @@ class PictureOptions:
     intensity: Literal["file", "dtype"] | list[float] | None = None
     """How more than 8 bits a pixel become 256 grey levels: file: from each picture's own smallest to its largest
     value; dtype: over the whole range of its number type; [low, high]: from these two values, beyond them clipped."""
+    tiles: Tiles | None = None
+    """For pictures much larger than those that the network knows: it sees tiles of them, as large as these."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -6,8 +6,14 @@ from typing import Any
 
 import torch
 
+from hf_tune.input_error import InputError
+
 
 NEW_HEAD_STD = 1e-3
+
+
+class HiddenLayers(torch.nn.Sequential):
+    """A head with hidden layers, the last of which has one output per label."""
 
 
 def find_label_parameters(build: Callable[[Any], Any], config: Any) -> set[str]:
@@ -27,6 +33,29 @@ def find_label_parameters(build: Callable[[Any], Any], config: Any) -> set[str]:
 def name_layers(parameters: Iterable[str]) -> frozenset[str]:
     """Return the modules that own these parameters."""
     return frozenset(name.rpartition(".")[0] for name in parameters)
+
+
+def find_head_parameters(model: Any, of_labels: set[str]) -> set[str]:
+    """Return the parameters of the head, hidden layers too, from those whose shape depends on the number of labels."""
+    hidden = [name for name, layer in model.named_modules() if isinstance(layer, HiddenLayers)]
+    inside = {name for name, _ in model.named_parameters() if name.startswith(tuple(f"{each}." for each in hidden))}
+    if hidden and not of_labels <= inside:
+        strange = ", ".join(sorted(of_labels - inside))
+        raise InputError(f"this network has a second head: {strange}", "leave it out", at=("head",))
+    return of_labels | inside
+
+
+@torch.no_grad()
+def start_head(model: Any, parameters: Iterable[str]) -> None:
+    """Give new layers of a head the values that they start with: the last near zero, hidden ones torch's own."""
+    heads = [layer for layer in model.modules() if isinstance(layer, HiddenLayers)]
+    hidden: dict[int, Any] = {
+        id(value): layer for head in heads for layer in head[:-1] for value in layer.parameters()
+    }
+    new = {name: model.get_parameter(name) for name in parameters}
+    for layer in {id(layer): layer for layer in (hidden.get(id(value)) for value in new.values()) if layer}.values():
+        layer.reset_parameters()
+    start_near_zero(model, [name for name, value in new.items() if id(value) not in hidden])
 
 
 @torch.no_grad()
@@ -49,13 +78,20 @@ def centre_head(model: Any, value: float) -> None:
 
     The head of a decoder (GPT-2, Llama) has no bias and stays as it is, and so does one that was trained before.
     """
-    head = model.get_submodule(find_head(model, 1))
+    head: Any = model.get_submodule(find_head(model, 1))
+    head = head[-1] if isinstance(head, HiddenLayers) else head
     if head.bias is not None and not head.bias.any():
         head.bias.fill_(value)
 
 
 def find_head(model: Any, num_labels: int) -> str:
-    """Return the name of the last layer with one output per label: its input are the features that it judges by."""
+    """Return the name of the head: the last layer with one output per label, or all layers of a head with hidden ones.
+
+    Its input are the features that it judges by.
+    """
+    hidden = [name for name, layer in model.named_modules() if isinstance(layer, HiddenLayers)]
+    if hidden:
+        return hidden[-1]
     names = ("out_features", "out_channels")  # some of timm's heads are convolutions
     sizes = ((name, [getattr(layer, each, None) for each in names]) for name, layer in model.named_modules())
     return [name for name, size in sizes if num_labels in size][-1]

@@ -19,6 +19,7 @@ from hf_tune.model.image_processor import (
     configure_transformers_processor,
     get_side,
 )
+from hf_tune.model.own_network import get_network_side, read_own_parts, set_tiles
 from hf_tune.task import LoadedModel
 
 
@@ -81,12 +82,13 @@ def _configure(
     if timm_checkpoint.is_timm(stored):
         refuse(source, "config", "write arguments of timm.create_model under `model_args:`")
         settings = configure_timm_settings(timm_checkpoint.get_timm_settings(stored), preprocess)
-        size = list(timm_checkpoint.get_timm_settings(stored)["input_size"])
-        if settings.get("fixed_input_size") and list(settings["input_size"]) != size:
-            problem = f"{stored['architecture']} takes pictures of {size[-1]} pixels only"
-            raise InputError(problem, "leave it out", at=("preprocess", "image_size"))
-        config = timm_checkpoint.build_timm_config(stored, settings, source.model_args, label_names)
-        return config, TimmWrapperImageProcessor(settings, architecture=config.architecture), size[-1]
+        side, own_side = settings["input_size"][-1], timm_checkpoint.get_timm_settings(stored)["input_size"][-1]
+        config = timm_checkpoint.build_timm_config(stored, settings, source.model_args, label_names, source.head)
+        own_side = _set_tiles(config, preprocess, stored, side, own_side)
+        if settings.get("fixed_input_size") and get_network_side(config, side) != own_side:
+            problem = f"{stored['architecture']} takes pictures of {own_side} pixels only"
+            raise InputError(problem, "leave it out, or see pictures in `tiles`", at=("preprocess", "image_size"))
+        return config, TimmWrapperImageProcessor(settings, architecture=config.architecture), own_side
     refuse(source, "model_args", "it is for timm checkpoints; write attributes of the config under `config:`")
     config = configure(source, revision, label_names)
     where = {"revision": revision, "cache_dir": source.cache_dir}
@@ -96,8 +98,19 @@ def _configure(
         first_line = str(error).partition("\n")[0]
         problem = f"{source.pretrained_model_name_or_path!r} has no image processor: {first_line}"
         raise InputError(problem, "choose a checkpoint for pictures", at=AT) from None
-    own_size = get_side(plain)
-    return config, configure_transformers_processor(plain, preprocess), own_size
+    own_side = get_side(plain)
+    plain = configure_transformers_processor(plain, preprocess)
+    return config, plain, _set_tiles(config, preprocess, stored, get_side(plain) or 0, own_side)
+
+
+def _set_tiles(
+    config: Any, preprocess: PictureOptions, stored: Mapping[str, Any], side: int, own_side: int | None
+) -> int | None:
+    """Write into a config how its network sees pictures of `side` pixels; return the side that it was trained on."""
+    parts = read_own_parts(stored)
+    own_side = parts.tiles["size"] if parts.tiles else own_side
+    set_tiles(config, preprocess.tiles, parts, side, own_side)
+    return own_side
 
 
 @torch.no_grad()

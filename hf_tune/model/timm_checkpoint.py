@@ -8,11 +8,12 @@ and prefixed weights, on which timm fails.
 import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hf_tune.input_error import InputError
+from hf_tune.model.own_network import HiddenHead, read_own_parts, set_head
 
 
 PREFIX = "timm_model."
@@ -39,7 +40,11 @@ def read_timm_architecture(name: str) -> dict[str, Any]:
 
 
 def build_timm_config(
-    config: Mapping[str, Any], settings: Mapping[str, Any], model_args: Mapping[str, Any], label_names: Any
+    config: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    model_args: Mapping[str, Any],
+    label_names: Any,
+    head: HiddenHead | str | None = None,
 ) -> Any:
     """Return the `TimmWrapperConfig` of an architecture with these labels, preprocessing settings and arguments."""
     from transformers import TimmWrapperConfig
@@ -55,6 +60,7 @@ def build_timm_config(
     )
     built.id2label = dict(enumerate(label_names))
     built.label2id = {name: number for number, name in enumerate(label_names)}
+    set_head(built, head, read_own_parts(config))
     return built
 
 
@@ -66,14 +72,14 @@ def get_timm_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(settings)
 
 
-def initialise_timm_model(config: Any) -> Any:
-    """Return the wrapper around a model with timm's own initialisation."""
+def initialise_timm_model(build: Callable[[Any], Any], config: Any) -> Any:
+    """Return the wrapper around a model with timm's own initialisation; `build` makes the wrapper of a config."""
     import timm
-    from transformers import TimmWrapperForImageClassification
 
     own = timm.create_model(config.architecture, num_classes=config.num_labels, **config.model_args)
-    wrapper = TimmWrapperForImageClassification(config)
-    wrapper.load_state_dict(own.state_dict())  # the wrapper adds its prefix itself
+    wrapper = build(config)
+    hidden = read_own_parts(config).mlp_head is not None  # which timm does not make
+    wrapper.load_state_dict(own.state_dict(), strict=not hidden)  # the wrapper adds its prefix itself
     return wrapper
 
 

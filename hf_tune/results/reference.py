@@ -14,7 +14,10 @@ MAX_ROWS = 2000
 
 @torch.inference_mode()
 def read_features(model: Any, cut: str, batches: Any, to_inputs: Callable[[Batch], Batch]) -> np.ndarray:
-    """Return the input of the module named `cut` for every row of the batches: float32, shape (rows, features)."""
+    """Return the input of the module named `cut` for every row of the batches: float32, shape (rows, features).
+
+    Where a row comes there in several parts, such as the tiles of a picture, it is their mean.
+    """
     features: list[torch.Tensor] = []
     seen: list[torch.Tensor] = []
     handle = model.get_submodule(cut).register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].detach()))
@@ -24,7 +27,9 @@ def read_features(model: Any, cut: str, batches: Any, to_inputs: Callable[[Batch
         for batch in batches:
             seen.clear()
             model(**to_inputs({name: value.to(device) for name, value in batch.items()}))
-            features.append(_pool(seen[-1].float(), batch.get("attention_mask")).cpu())
+            pooled = _pool(seen[-1].float(), batch.get("attention_mask"))
+            rows = len(next(iter(batch.values())))
+            features.append(pooled.unflatten(0, (rows, -1)).mean(1).cpu())
     finally:
         handle.remove()
     return torch.cat(features).numpy()

@@ -88,6 +88,8 @@ def list_bodies(model: Any) -> list[FrozenBody]:
     prompts = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
     if module is None or prompts:  # what is learned goes into the body from outside
         return []
+    if getattr(network.config, "tiles", None):  # a row has a vector for each of its tiles
+        return []
     head = {id(weight) for layer in _list_heads(module) for weight in layer.parameters()}
     if any(weight.requires_grad and id(weight) not in head for weight in module.parameters()):
         return []

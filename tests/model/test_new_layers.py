@@ -4,11 +4,15 @@ import pytest
 import torch
 from transformers import AutoModelForImageClassification, ResNetConfig, TimmWrapperConfig, ViTConfig
 
+from hf_tune.input_error import InputError
 from hf_tune.model.new_layers import (
+    HiddenLayers,
     centre_head,
     find_head,
+    find_head_parameters,
     find_label_parameters,
     name_layers,
+    start_head,
     start_near_zero,
 )
 
@@ -59,3 +63,19 @@ def test_a_convolution_may_be_the_head() -> None:
     """Some of timm's heads are one: a run of resnetv2 trained to its end and then raised IndexError."""
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.Conv2d(8, 5, 1))
     assert find_head(model, 5) == "1"
+
+
+def test_the_hidden_layers_of_a_head_are_new_with_it_and_start_as_torch_has_them() -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 4), HiddenLayers(torch.nn.Linear(4, 6), torch.nn.GELU(), torch.nn.Linear(6, 1))
+    )
+    new = find_head_parameters(model, {"1.2.weight", "1.2.bias"})
+    assert new == {"1.0.weight", "1.0.bias", "1.2.weight", "1.2.bias"} and find_head(model, 1) == "1"
+    before, body = model[1][0].weight.clone(), model[0].weight.clone()
+    start_head(model, new)
+    assert not torch.equal(model[1][0].weight, before) and model[1][0].weight.abs().max() > 0.2
+    assert model[1][2].weight.abs().max() < 0.01 and torch.equal(model[0].weight, body)
+    centre_head(model, 7.0)
+    assert model[1][2].bias.tolist() == [7.0]
+    with pytest.raises(InputError, match=r"a second head: 0\.weight"):
+        find_head_parameters(model, {"0.weight", "1.2.weight"})

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForImageClassification
 
 from hf_tune.input_error import InputError
 from hf_tune.model.checkpoint import save_model
@@ -29,7 +30,10 @@ def test_from_scratch_has_timms_own_initialisation() -> None:
     torch.manual_seed(0)
     expected = timm.create_model("test_resnet", num_classes=2).state_dict()
     torch.manual_seed(0)
-    model = initialise_timm_model(build_timm_config(stored, get_timm_settings(stored), {}, ["a", "b"]))
+    model = initialise_timm_model(
+        AutoModelForImageClassification.from_config,
+        build_timm_config(stored, get_timm_settings(stored), {}, ["a", "b"]),
+    )
     own = {name.removeprefix("timm_model."): value for name, value in model.state_dict().items()}
     assert own.keys() == expected.keys()
     assert all(torch.equal(own[name], value) for name, value in expected.items())
