@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from hf_tune.task import LoadedModel
 
 logger = logging.getLogger(__name__)
 
+_KEPT = MappingProxyType({"mobilenet_v1": 0.999, "mobilenet_v2": 0.8})
+"""What TensorFlow's MobileNets keep before their head; transformers 5.23 takes it for the part that is dropped."""
+
 
 def configure(source: ModelSource, revision: str | None, label_names: Sequence[str]) -> Any:
     """Return the transformers config of a checkpoint with the recipe's attributes and the labels of the data."""
@@ -31,6 +35,7 @@ def configure(source: ModelSource, revision: str | None, label_names: Sequence[s
         config = AutoConfig.from_pretrained(name, **where)
     except ValueError as error:
         raise InputError(f"{name!r} is no model of transformers: {error}", "choose another", at=AT) from None
+    _mend_dropout(config)
     for attribute, value in source.config.items():
         if not hasattr(config, attribute):
             known = ", ".join(sorted(config.to_diff_dict()))
@@ -47,6 +52,15 @@ def configure(source: ModelSource, revision: str | None, label_names: Sequence[s
     config.problem_type = source.problem_type
     set_head(config, source.head, read_own_parts(config))
     return config
+
+
+def _mend_dropout(config: Any) -> None:
+    """Give a head the dropout that the checkpoint was trained with: under 0.999 of it a head learns nothing."""
+    kept = _KEPT.get(config.model_type)
+    if kept is not None and config.classifier_dropout_prob == kept:
+        config.classifier_dropout_prob = round(1 - kept, 6)
+        told = "%s drops %g of the features before its head: the checkpoint names %g, which is what its authors keep"
+        logger.warning(told, config.model_type, config.classifier_dropout_prob, kept)
 
 
 def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSource, revision: str | None) -> Any:

@@ -13,6 +13,8 @@ from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
     BertForMaskedLM,
+    MobileNetV1Config,
+    MobileNetV2Config,
     ViTConfig,
 )
 
@@ -67,6 +69,20 @@ def test_an_attribute_that_the_config_does_not_have_is_told_with_those_it_has(
     with pytest.raises(InputError, match=r"BertConfig has no 'dropout'; it has: .*hidden_size") as caught:
         configure(source(tiny_text_checkpoints["bert"], config={"dropout": 0.3}), None, NAMES)
     assert caught.value.at == ("config", "dropout")
+
+
+@pytest.mark.parametrize(("config", "dropped"), [(MobileNetV1Config, 0.001), (MobileNetV2Config, 0.2)])
+def test_what_a_mobilenet_keeps_is_not_taken_for_what_it_drops(
+    config: Any, dropped: float, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config().save_pretrained(tmp_path)
+    mended = configure(source(str(tmp_path)), None, NAMES)
+    assert mended.classifier_dropout_prob == dropped and "which is what its authors keep" in caplog.text
+    asked = configure(source(str(tmp_path), config={"classifier_dropout_prob": 0.8}), None, NAMES)
+    assert asked.classifier_dropout_prob == 0.8
+    mended.save_pretrained(tmp_path)
+    caplog.clear()
+    assert configure(source(str(tmp_path)), None, NAMES).classifier_dropout_prob == dropped and not caplog.text
 
 
 def test_a_folder_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
