@@ -20,6 +20,7 @@ MISSING = frozenset(word.replace("_", " ") for word in _MISSING.split())
 """Words that pandas (3.1) takes for a missing cell."""
 _NAMES = MappingProxyType({",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"})
 _HEAD_ROWS = 1_000
+_LONGEST_CELL = 2**27
 _SCANNED_ROWS = 1_000_000
 """Rows that are looked through for words and their number of cells."""
 
@@ -33,11 +34,16 @@ class CsvFile:
     dialect: Mapping[str, Any]
     """Arguments of `csv.reader` but the separator."""
 
+    @property
+    def python_encoding(self) -> str:
+        """Return the encoding as `open` takes it, so that a mark at the start of UTF-8 is no part of the header."""
+        return "utf-8-sig" if self.encoding in ("ascii", "utf-8") else self.encoding
+
     def read_rows(self, separator: str) -> Iterator[tuple[int, list[str]]]:
         """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out."""
-        encoding = "utf-8-sig" if self.encoding in ("ascii", "utf-8") else self.encoding
         with open_bytes(self.file) as stream:
-            text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+            text = io.TextIOWrapper(stream, encoding=self.python_encoding, errors="replace", newline="")
+            csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
             reader = csv.reader(text, delimiter=separator, **self.dialect)
             try:
                 yield from ((reader.line_num, row) for row in reader if row)

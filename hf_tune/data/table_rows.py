@@ -15,11 +15,12 @@ import pyarrow
 import pyarrow.parquet
 
 from hf_tune.command_output import say_result
+from hf_tune.data.csv_layout import CsvFile, find_separator
+from hf_tune.data.text_encoding import find_encoding
 from hf_tune.input_error import InputError
 
 
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
-_LONGEST_CELL = 2**27
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class TableFile:
     columns: tuple[str, ...]
     separator: str = ","
     """Of csv."""
+    layout: CsvFile | None = None
+    """Of csv: how its rows are read."""
     schema: pyarrow.Schema | None = None
     """Of parquet: the types of the columns."""
 
@@ -41,7 +44,7 @@ class TableFile:
         """Return the types of the columns: words, of a csv; of json what all rows can be."""
         if self.schema is not None:
             return self.schema
-        if self.file.suffix in (".csv", ".tsv"):
+        if self.layout is not None:
             return pyarrow.schema([(name, pyarrow.string()) for name in self.columns])
         try:
             batches = (
@@ -59,9 +62,18 @@ class TableFile:
             for batch in pyarrow.parquet.ParquetFile(self.file).iter_batches(batch_size=size):
                 yield batch.to_pylist()
             return
-        rows = _read_csv(self) if self.file.suffix in (".csv", ".tsv") else _read_json(self.file)
+        rows = _read_json(self.file) if self.layout is None else self._read_csv(self.layout)
         while batch := list(itertools.islice(rows, size)):
             yield batch
+
+    def _read_csv(self, layout: CsvFile) -> Iterator[dict[str, Any]]:
+        rows = layout.read_rows(self.separator)
+        next(rows)
+        for line, row in rows:
+            if len(row) != len(self.columns):
+                problem = f"{self.file}:{line}: {len(row)} cells, and the first line names {len(self.columns)} columns"
+                raise InputError(problem, f"cells are parted by {self.separator!r}; quote those that contain it")
+            yield dict(zip(self.columns, row, strict=True))
 
 
 def is_table(name: str) -> bool:
@@ -87,52 +99,23 @@ def open_table(name: str) -> TableFile:
 
 
 def _open_csv(file: Path) -> TableFile:
-    with _reading(file) as stream:
-        line = _decode(file, stream)
-    separator = "\t" if file.suffix == ".tsv" else max(",;\t|", key=line.count)
-    header = next(csv.reader([line], delimiter=separator), [])
+    """Return a csv file with its encoding and separator, found as those of training data are."""
+    if not file.stat().st_size:
+        raise InputError(f"{str(file)!r} is empty", "its first line names the columns")
+    try:
+        encoding = find_encoding(str(file))
+        known = CsvFile(file=str(file), encoding=encoding, dialect={})
+        separator = "\t" if file.suffix == ".tsv" else find_separator(known)
+    except InputError as error:
+        hint = "save it as UTF-8, with commas; spreadsheets call that `CSV UTF-8`"
+        raise InputError(error.problem, hint) from None
+    _, header = next(known.read_rows(separator), (1, []))
     if not header:
         raise InputError(f"{str(file)!r} is empty", "its first line names the columns")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise InputError(f"{str(file)!r} has two columns called {twice[0]!r}", "give every column its own name")
-    return TableFile(file=file, columns=tuple(header), separator=separator)
-
-
-def _reading(file: Path) -> Any:
-    return file.open(encoding="utf-8-sig", newline="")
-
-
-def _decode(file: Path, stream: Any) -> str:
-    try:
-        return str(stream.readline())
-    except UnicodeDecodeError as error:
-        raise _build_encoding_error(file, error) from None
-
-
-def _build_encoding_error(file: Path, error: UnicodeDecodeError) -> InputError:
-    found = f"byte 0x{error.object[error.start]:02x}"
-    return InputError(f"{str(file)!r} is not UTF-8: {found}", "save it as UTF-8; spreadsheets call it `CSV UTF-8`")
-
-
-def _read_csv(table: TableFile) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(_LONGEST_CELL)
-    with _reading(table.file) as stream:
-        rows = csv.reader(stream, delimiter=table.separator)
-        try:
-            next(rows)
-            for row in rows:
-                if not row:
-                    continue  # a blank line is no row
-                if len(row) != len(table.columns):
-                    place = f"{table.file}:{rows.line_num}"
-                    problem = f"{place}: {len(row)} cells, and the first line names {len(table.columns)} columns"
-                    raise InputError(problem, f"cells are parted by {table.separator!r}; quote those that contain it")
-                yield dict(zip(table.columns, row, strict=True))
-        except csv.Error as error:
-            raise InputError(f"{table.file}:{rows.line_num}: {error}", "mend the line") from None
-        except UnicodeDecodeError as error:
-            raise _build_encoding_error(table.file, error) from None
+    return TableFile(file=file, columns=tuple(header), separator=separator, layout=known)
 
 
 def _read_json(file: Path) -> Iterator[dict[str, Any]]:
@@ -148,7 +131,8 @@ def _read_json(file: Path) -> Iterator[dict[str, Any]]:
                     raise InputError(f"row {number} of {file} is no object but {row!r:.40}", hint)
                 yield row
     except UnicodeDecodeError as error:
-        raise _build_encoding_error(file, error) from None
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise InputError(f"{str(file)!r} is not UTF-8: {found}", "save it as UTF-8") from None
 
 
 def _read_lines(file: Path, stream: Any) -> Iterator[Any]:

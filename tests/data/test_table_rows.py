@@ -27,6 +27,13 @@ def test_cells_of_a_csv_stay_words_whatever_they_look_like(tmp_path: Path) -> No
     assert read(tmp_path / "b.csv") == rows
 
 
+def test_a_csv_in_another_encoding_is_read_as_training_reads_it(tmp_path: Path) -> None:
+    rows = [{"text": f"这家银行的客户服务怎么样请问怎么联系 {row}", "label": "问题"} for row in range(30)]
+    text = "text;label\n" + "".join(f"{row['text']};{row['label']}\n" for row in rows)
+    (tmp_path / "a.csv").write_bytes(text.encode("gbk"))
+    assert read(tmp_path / "a.csv", size=100) == rows and open_table(str(tmp_path / "a.csv")).separator == ";"
+
+
 @pytest.mark.parametrize("ending", [".json", ".jsonl"])
 def test_json_keeps_types_and_nesting(ending: str, tmp_path: Path) -> None:
     rows = [{"a": 1, "b": [1, {"c": None}]}, {"b": "ß", "d": 0.5}, {"a": 2**60}]
@@ -98,8 +105,8 @@ def test_bytes_go_into_parquet_alone(name: str, tmp_path: Path) -> None:
         ),
         ("a.csv", b"a,a\n1,2\n", "two columns called 'a'"),
         ("a.csv", b"", "is empty; its first line names the columns"),
-        ("a.csv", b"a,\xff\n", "is not UTF-8: byte 0xff"),
-        ("a.csv", b"a,b\n1,\xe4\n", "is not UTF-8: byte 0xe4; save it as UTF-8"),
+        ("a.csv", b"a,\xff\n", r"line 1, byte 2 \(0xff\) is not UTF-8, and what else it is, is not sure.*; save it"),
+        ("a.csv", b"a,b\n1,\xe4\n", r"line 2, byte 6 \(0xe4\) is not UTF-8.*; save it as UTF-8, with commas"),
         ("a.json", b'[{"a": 1},\n{"a" 2}]', r"a\.json:2: not valid JSON: Expecting ':' delimiter"),
         ("a.jsonl", b'{"a": 1}\n\n{"a"', r"a\.jsonl:3: not valid JSON"),
         ("a.json", b"[1]", r"row 0 of .*a\.json is no object but 1; give a list of objects"),
