@@ -34,6 +34,7 @@ def hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class
     import datasets
     import timm
     import torch
+    import transformers
 
     folder = tmp_path_factory.mktemp("hub")
     real = datasets.load_dataset(str(shared / "data" / "cifar10"))
@@ -47,11 +48,17 @@ def hub(shared: Path, tmp_path_factory: pytest.TempPathFactory, hub_server_class
             kept = rows.select(first_of_each_class(rows["label"][:1000], sizes[split] // 10)) if sizes else rows
             kept.to_parquet(folder / name / "plain_text" / f"{split}-00000-of-00001.parquet")
     torch.manual_seed(0)
-    timm.models.save_for_hf(timm.create_model("resnet50"), folder / "resnet50", safe_serialization="both")
+    for name in ("resnet50", "resnet18"):
+        timm.models.save_for_hf(timm.create_model(name), folder / name, safe_serialization="both")
+    vit = transformers.ViTConfig(num_hidden_layers=2, hidden_size=48, num_attention_heads=3, intermediate_size=96)
+    transformers.ViTModel(vit).save_pretrained(folder / "vit")
+    transformers.ViTImageProcessor().save_pretrained(folder / "vit")
     repos = {
         ("datasets", "uoft-cs/cifar10"): folder / "cifar10",
         ("models", "timm/mobilenetv2_100.ra_in1k"): shared / "models" / "timm_mobilenetv2_100",
         ("models", "timm/resnet50.a1_in1k"): folder / "resnet50",
+        ("models", "timm/resnet18.a1_in1k"): folder / "resnet18",
+        ("models", "google/vit-base-patch16-224-in21k"): folder / "vit",
     }
     with hub_server_class(repos) as server:
         server.small = folder / "cifar10_small"
@@ -86,6 +93,39 @@ def test_the_classic_recipe_runs_verbatim_for_a_few_steps_and_goes_to_the_hub(
     assert results["proof"]["passed"] and results["method"] == method and results["steps"] == 2
     assert f"revision: {results['base']['revision']}" in (tmp_path / "run" / "recipe.yaml").read_text()
     assert results["data"]["rows"] == {"train": 90, "validation": 10, "test": 20}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["resnet18_cifar10_lora", "vit_cifar10_lora"])
+def test_the_recipes_of_a_network_that_is_not_at_hand_run_a_few_steps(recipe: str, hub: Any, tmp_path: Path) -> None:
+    repos = dict(hub.repos)
+    hub.repos["datasets", "uoft-cs/cifar10"] = hub.small
+    try:
+        few = ("training.max_steps=2", "training.per_device_train_batch_size=8")
+        results = launch(f"{recipe}.yaml", *few, env=hub.environment(tmp_path / "cache"), folder=tmp_path / "run")
+    finally:
+        hub.repos.update(repos)
+    assert results["proof"]["passed"] and results["method"] == "lora" and results["steps"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "data", "rows"),
+    [
+        ("mobilenetv2_magnetic_tile", "magnetic_tile", {"train": 554, "validation": 79, "test": 159}),
+        ("mobilenetv2_blood_cells", "bccd", {"train": 2804, "validation": 1137, "test": 945}),
+        ("mobilenetv2_ants_bees_lora", "ants_bees", {"train": 171, "validation": 33, "test": 40}),
+    ],
+)
+def test_the_recipes_for_real_work_run_a_few_steps_on_real_data(
+    recipe: str, data: str, rows: dict[str, int], hub: Any, shared: Path, tmp_path: Path
+) -> None:
+    place = {"bccd": "data_set"}.get(data, "path")
+    few = ("training.max_steps=3", "training.per_device_train_batch_size=8", "preprocess.image_size=32")
+    where = (f"data.load.{place}={shared / 'data' / data}", "data.load.data_dir=null")
+    where = where[:1] if data == "bccd" else where
+    results = launch(f"{recipe}.yaml", *few, *where, env=hub.environment(tmp_path / "cache"), folder=tmp_path / "run")
+    assert results["proof"]["passed"] and results["data"]["rows"] == rows and results["steps"] == 3
 
 
 @pytest.mark.slow

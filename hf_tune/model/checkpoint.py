@@ -75,6 +75,7 @@ def build_outline(auto_class: Any, config: Any, processor: Any, source: ModelSou
         raise InputError(problem, "choose a checkpoint of another architecture", at=AT) from None
     with torch.device("meta"):
         model = network_class.from_config(config, dtype=getattr(torch, source.dtype))  # not that of the file
+    model.name_or_path = source.pretrained_model_name_or_path  # as loading does; PEFT 0.21 warns where it is not set
     if getattr(config, "quantization_config", None):
         hint = "start from the checkpoint that it was made of, with `model.quantization_config`"
         raise InputError("the checkpoint is stored quantised", hint, at=AT)
