@@ -34,6 +34,7 @@ from hf_tune.training.failures import explained
 from hf_tune.training.feature_plan import plan_features
 from hf_tune.training.folder_lock import hold_folder
 from hf_tune.training.loader_workers import choose_workers
+from hf_tune.training.objective import check_blocks
 from hf_tune.training.partners import PartneredRows
 from hf_tune.training.processes import all_or_none, check_launch, check_sharding
 from hf_tune.training.row_loss import check_own_loss, describe_objective
@@ -92,7 +93,7 @@ def build_trainer(
         row_loss = find_row_loss(recipe, splits)
     with recipe.blame("training"):
         check_disk(recipe.output_dir, _estimate_disk(recipe, model))
-        check_network(recipe.training, loaded.model)
+        check_network(recipe, loaded.model)
         arguments = _build_arguments(recipe, encoded["train"], checkpoint)
         _check_device(arguments, model)
     if checkpoint is not None:
@@ -209,11 +210,13 @@ def _estimate_disk(recipe: Recipe, model: Any) -> int:
     return estimate_disk_bytes(trainable, total, recipe.peft in ("full", "probe"), limit, kept)
 
 
-def check_network(training: Mapping[str, Any], model: Any) -> None:
-    """Raise where the network cannot do what `training:` asks; the Trainer notices it after the folder was written.
+def check_network(recipe: Recipe, model: Any) -> None:
+    """Raise where the network cannot do what a recipe asks; the Trainer notices it after the folder was written.
 
     `model` is the network inside an adapter, after the adapter was attached.
     """
+    training = recipe.training
+    check_blocks(recipe.objective, (name for name, _ in model.named_parameters()))
     if not training.get("activation_checkpointing"):
         return
     if not model.supports_gradient_checkpointing:

@@ -124,7 +124,7 @@ def _report(recipe: "Recipe", devices: _Devices | None, sheet: "Sheet | None", i
     with recipe.blame("peft"):
         model = attach_adapter(outline, recipe.peft, recipe.batch_norm, task.peft_task_type)
     with recipe.blame("training"):
-        check_network(recipe.training, outline.model)
+        check_network(recipe, outline.model)
     with recipe.blame("objective"):
         row_loss = find_row_loss(recipe, splits)
     _report_model(console, recipe, splits.problem_type, outline)

@@ -34,10 +34,12 @@ def read_dicom(content: bytes, intensity: Intensity) -> PIL.Image.Image:
         raise InputError("it is a DICOM file, and pydicom is not installed", hint) from None
     try:
         data = pydicom.dcmread(io.BytesIO(content))
-    except (pydicom.errors.InvalidDicomError, EOFError, OSError, ValueError) as error:
+        _check_content(data)
+        return _as_picture(data, _read_pixels(data), intensity)
+    except InputError:
+        raise
+    except Exception as error:  # pydicom (3.0) reads elements when they are asked for, and any of them may be broken
         raise InputError(f"it is a damaged DICOM file: {error}", "mend it or take it out") from None
-    _check_content(data)
-    return _as_picture(data, _read_pixels(data), intensity)
 
 
 def _check_content(data: Any) -> None:

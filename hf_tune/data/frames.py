@@ -10,6 +10,8 @@ import PIL.Image
 import pyarrow
 import pyarrow.compute
 
+from hf_tune.data.picture_kinds import DAMAGED
+
 
 _STARTS = (b"GIF8", b"II*\x00", b"MM\x00*", b"RIFF")
 """How animations and files of pages begin: GIF, TIFF, WebP. A moving PNG counts as one picture."""
@@ -24,7 +26,7 @@ def count_frames(source: Any) -> int:
                 return _count(stream) if stream.read(4) in _STARTS else 1
         is_candidate = isinstance(source, bytes) and source.startswith(_STARTS)
         return _count(io.BytesIO(source)) if is_candidate else 1
-    except (EOFError, OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError):
+    except (*DAMAGED, PIL.Image.DecompressionBombError):
         return 1
 
 

@@ -14,7 +14,7 @@ import PIL.ImageOps
 
 from hf_tune.data.dicom_pictures import ENDINGS, NO_LETTERS, is_dicom, read_dicom
 from hf_tune.data.intensity import AT, Intensity, Wide, scale
-from hf_tune.data.picture_kinds import describe_content
+from hf_tune.data.picture_kinds import DAMAGED, describe_content
 from hf_tune.input_error import InputError
 
 
@@ -46,7 +46,7 @@ def read_image(source: Any, intensity: Intensity = None) -> PIL.Image.Image:
     except InputError as error:
         name = _name_file(source)
         raise InputError(f"picture {name}: {error.problem}" if name else error.problem, error.hint, error.at) from None
-    except (EOFError, OSError, SyntaxError, ValueError) as error:
+    except DAMAGED as error:
         name = _name_file(source)
         problem = f"not a readable picture{f' ({name})' if name else ''}: {_say(error)}"
         is_named_dicom = name.lower().strip("'\"").endswith(ENDINGS)

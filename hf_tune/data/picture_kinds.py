@@ -1,5 +1,6 @@
 """What a file is that is no picture, or none that is read here: in words, by how its content begins."""
 
+import struct
 from types import MappingProxyType
 
 
@@ -14,6 +15,8 @@ UNREAD_ENDINGS = MappingProxyType(
 )
 """Endings of files that hold pictures and are not read, with the cure; `datasets` leaves such files out silently."""
 
+DAMAGED = (EOFError, OSError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error)
+"""What PIL (13.0) and its plugins raise of a file that is broken somewhere."""
 _STARTS = (
     (b"PK\x03\x04", "it is a zip archive"),
     (b"\x1f\x8b", "it is a gzip archive"),

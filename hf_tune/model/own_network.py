@@ -100,7 +100,10 @@ def choose_class(auto_class: Any, config: Any) -> Any:
     """
     parts = read_own_parts(config)
     bases = [base for base, wanted in ((_InTiles, parts.tiles), (_WithHead, parts.mlp_head)) if wanted]
-    return _derive(auto_class._model_mapping[type(config)], tuple(bases)) if bases else auto_class
+    if not bases:
+        return auto_class
+    known = auto_class._model_mapping[type(config)]  # several, where there is one with a teacher (DeiT)
+    return _derive(known[0] if isinstance(known, tuple) else known, tuple(bases))
 
 
 def cut_tiles(pictures: torch.Tensor, size: int, overlap: float) -> torch.Tensor:

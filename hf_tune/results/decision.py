@@ -89,6 +89,13 @@ class Threshold:
     sensitivity: float
     """On those rows."""
     specificity: float
+    log_odds: float | None = None
+    """Of `value`, which is rounded to 1 where a network is very sure; None: as `value` says."""
+
+    @property
+    def cut(self) -> float:
+        """Return the log-odds from which on the positive label is answered."""
+        return float(logit(self.value)) if self.log_odds is None else self.log_odds
 
 
 def check_decision(decision: Decision | None, label_names: Sequence[str], validation: Kept) -> None:
@@ -134,6 +141,7 @@ def choose_threshold(decision: Decision | None, kept: Kept, label_names: Sequenc
         rows=len(positive),
         sensitivity=float(sensitivity[chosen]),
         specificity=float(specificity[chosen]),
+        log_odds=float(cuts[chosen]),
     )
 
 
@@ -141,7 +149,7 @@ def decide(kept: Kept, threshold: Threshold | None) -> Kept:
     """Return kept rows with the class that is answered standing first, as all readers take it."""
     if threshold is None or not kept:
         return kept
-    answered = (read_log_odds(kept) >= logit(threshold.value)).astype(kept["top_labels"].dtype)
+    answered = (read_log_odds(kept) >= threshold.cut).astype(kept["top_labels"].dtype)
     swapped = (kept["top_labels"][:, 0] != answered)[:, None]
     changed = {
         name: np.where(swapped, kept[name][:, ::-1], kept[name]) for name in ("top_labels", "top_log_probabilities")

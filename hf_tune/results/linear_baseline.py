@@ -75,7 +75,8 @@ def compare_with_linear(own: Kept, linear: Kept) -> dict[str, Any]:
 
 
 def _keep(model: Any, features: np.ndarray, labels: np.ndarray) -> Kept:
-    """Return what is kept of rows: their log-probabilities are as good as logits."""
-    logits = torch.from_numpy(model.predict_log_proba(features))
-    kept = keep_classes(logits, torch.from_numpy(labels))
+    """Return what is kept of rows; their log-probabilities are not asked for, which may be minus infinity."""
+    scores = model.decision_function(features).astype(np.float64)
+    logits = np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores  # one for two classes
+    kept = keep_classes(torch.from_numpy(logits), torch.from_numpy(labels))
     return {**{name: value.numpy() for name, value in kept.items()}, "labels": labels}

@@ -135,6 +135,13 @@ def group_parameters(
     return [{"params": values, "lr": rate, "weight_decay": decay} for (rate, decay), values in groups.items()]
 
 
+def check_blocks(objective: Objective, names: Iterable[str]) -> None:
+    """Raise where rates are to decay over blocks, and no parameter's name holds the number of one."""
+    if objective.layer_decay is not None and not any(_BLOCK.search(name) for name in names):
+        problem = "the layers of this network have no numbers that tell which comes first"
+        raise InputError(problem, "leave it out", at=("objective", "layer_decay"))
+
+
 def resolve_objective(
     objective: Objective | None, training: Mapping[str, Any], rates: tuple[float, float]
 ) -> tuple[Objective, dict[str, Any]]:

@@ -62,7 +62,8 @@ class WeightAverage(TrainerCallback):
 
     def save(self, checkpoint: Path) -> None:
         """Write what is aside into a checkpoint."""
-        safetensors.torch.save_file(self.aside, checkpoint / TRAINED)
+        values = {name: value.contiguous() for name, value in self.aside.items()}  # all that its format knows
+        safetensors.torch.save_file(values, checkpoint / TRAINED)
 
     @torch.no_grad()
     def resume(self, checkpoint: Path) -> None:

@@ -177,6 +177,22 @@ def test_a_torn_file_is_refused(write_dicom: Callable[..., bytes]) -> None:
             read_dicom(content[:end], None)
 
 
+def test_a_file_that_is_broken_anywhere_is_a_picture_or_a_sentence(write_dicom: Callable[..., bytes]) -> None:
+    """pydicom reads elements when they are asked for, and raises struct.error, NotImplementedError, TypeError …"""
+    content = write_dicom(np.zeros((6, 6)), WindowCenter=9, WindowWidth=9)
+    random = np.random.default_rng(0)
+    broken = [content[:end] for end in range(132, len(content), 7)]
+    for place in random.integers(132, len(content), 150):
+        broken.append(content[:place] + bytes([random.integers(256)]) + content[place + 1 :])
+    refused = 0
+    for each in broken:
+        try:
+            read_dicom(each, None)
+        except InputError:
+            refused += 1
+    assert refused > 50
+
+
 def test_without_pydicom_a_sentence_says_what_to_install(
     write_dicom: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Decoding of pictures."""
 
+import contextlib
 import io
 import struct
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from hf_tune.data.frames import count_frames
 from hf_tune.data.images import read_image
 from hf_tune.input_error import InputError
 
@@ -222,6 +224,21 @@ def test_a_truncated_jpeg_is_told_with_its_name(part: float, tmp_path: Path) -> 
 def test_what_cannot_be_decoded_is_an_input_error(content: bytes) -> None:
     with pytest.raises(InputError, match="not a readable picture"):
         read_image(content)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "TIFF", "WEBP", "JPEG", "PNG", "GIF"])
+def test_a_file_that_is_broken_anywhere_is_a_picture_or_a_sentence(kind: str) -> None:
+    """Plugins of PIL raise RuntimeError (AVIF), TypeError (TIFF) and struct.error (EXIF) too."""
+    random, stream = np.random.default_rng(0), io.BytesIO()
+    pages = [PIL.Image.fromarray(random.integers(0, 256, (9, 9, 3), dtype=np.uint8)) for _ in range(2)]
+    more: dict[str, Any] = {"save_all": True, "append_images": pages[1:]} if kind in ("TIFF", "WEBP", "GIF") else {}
+    pages[0].save(stream, kind, **more)
+    content = stream.getvalue()
+    for place in random.integers(0, len(content), 200):
+        broken = content[:place] + bytes([random.integers(256)]) + content[place + 1 :]
+        with contextlib.suppress(InputError):
+            assert read_image(broken).mode == "RGB"
+        assert count_frames(broken) >= 1
 
 
 def test_an_empty_cell_and_a_wrong_type_are_told() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from transformers import AutoModelForImageClassification, ViTConfig
+from transformers import AutoModelForImageClassification, DeiTConfig, ViTConfig
 
 from hf_tune.finetuned import load_finetuned
 from hf_tune.input_error import InputError
@@ -103,6 +103,12 @@ def test_a_class_is_transformers_own_unless_something_is_ours() -> None:
     assert own.__name__ == "ViTForImageClassification" and own is choose_class(AutoModelForImageClassification, config)
     set_head(config, "linear", OwnParts(mlp_head={"hidden": [3], "dropout": 0.0}))
     assert read_own_parts(config) == OwnParts() and "mlp_head" not in config.to_dict()
+
+
+def test_a_network_that_also_has_a_form_with_a_teacher_is_the_plain_one() -> None:
+    config = DeiTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8)
+    set_head(config, HEAD, OwnParts())
+    assert choose_class(AutoModelForImageClassification, config).__name__ == "DeiTForImageClassification"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Thresholds chosen on eight rows, worked out by hand; kept, loaded and applied."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def test_the_answered_class_stands_first_for_every_reader() -> None:
     assert third.label == "bees" and third.score == pytest.approx(float(expit(-1.0)))
     assert third.scores == pytest.approx({"ants": float(expit(1.0)), "bees": float(expit(-1.0))})
     assert kept["top_labels"][2, 0] == 0 and decide(kept, None) is kept and decide({}, threshold) == {}
+
+
+def test_a_very_sure_network_keeps_the_threshold_that_was_chosen(tmp_path: Path) -> None:
+    """Above log-odds of 37 a probability is 1 in every float, and nothing would be positive."""
+    kept = keep([each + 45 for each in LOG_ODDS])
+    threshold = choose_threshold(Decision(threshold="youden"), kept, NAMES)
+    assert threshold is not None and threshold.value == 1.0 and threshold.cut == 46.5
+    save_threshold(threshold, tmp_path)
+    scores = score_classes(decide(kept, load_threshold(tmp_path)), NAMES)
+    assert (scores["sensitivity"].value, scores["specificity"].value) == (threshold.sensitivity, threshold.specificity)
+    assert scores["sensitivity"].value == 3 / 4
+    old = {name: value for name, value in dataclasses.asdict(threshold).items() if name != "log_odds"}
+    assert Threshold(**{**old, "value": 0.9}).cut == pytest.approx(2.197225)  # a file of before
 
 
 def test_a_threshold_comes_back_as_it_was_saved(tmp_path: Path) -> None:

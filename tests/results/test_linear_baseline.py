@@ -47,6 +47,24 @@ def test_it_is_the_same_every_time_and_test_rows_choose_nothing(rows: Any) -> No
         np.testing.assert_array_equal(values, first.kept["test"][name][:5])
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_row_far_from_all_others_is_scored(classes: int) -> None:
+    """Its log-probability is minus infinity in float32: a run of 100 rows ended so after its training."""
+    random = np.random.default_rng(0)
+    labels = {name: np.arange(count) % classes for name, count in (("train", 30), ("validation", 12), ("test", 12))}
+    features = {
+        name: (random.normal(size=(len(each), 4)) * 0.1 + np.eye(4)[each]).astype(np.float32)
+        for name, each in labels.items()
+    }
+    features["test"][0] = 1e5
+    kept = fit_linear_baseline(features, labels, classes).kept["test"]
+    assert np.isfinite(score_classes(kept, "abc"[:classes])["log_loss"].value)
+    assert (
+        np.isfinite(kept["top_log_probabilities"]).all()
+        and score_classes(kept, "abc"[:classes])["accuracy"].value > 0.8
+    )
+
+
 def test_the_difference_is_of_rows_that_are_paired() -> None:
     labels = np.zeros(10, dtype=np.int64)
     linear = {"labels": labels, "top_labels": np.asarray([[0]] * 9 + [[1]])}

@@ -17,7 +17,14 @@ from hf_tune.model.picture_checkpoint import load_image_classifier
 from hf_tune.model.text_checkpoint import load_text_classifier
 from hf_tune.model.text_processor import TextOptions
 from hf_tune.task import LoadedModel
-from hf_tune.training.objective import Focal, Objective, find_decaying, group_parameters, resolve_objective
+from hf_tune.training.objective import (
+    Focal,
+    Objective,
+    check_blocks,
+    find_decaying,
+    group_parameters,
+    resolve_objective,
+)
 
 
 ARGUMENTS = SimpleNamespace(learning_rate=1.0, weight_decay=0.1)
@@ -339,3 +346,11 @@ def test_what_changes_a_plain_objective_is_listed() -> None:
     assert Objective().list_changes() == {} and not Objective(ema_decay=0.9).has_rates
     assert Objective(focal=Focal(), layer_decay=0.5).list_changes() == {"focal": Focal(), "layer_decay": 0.5}
     assert Objective(layer_decay=0.5).has_rates
+
+
+def test_layers_without_numbers_are_told_where_rates_are_to_decay_over_them() -> None:
+    check_blocks(Objective(), ["features.conv0.weight"])
+    check_blocks(Objective(layer_decay=0.5), ["layer1.0.conv1.weight"])
+    with pytest.raises(InputError, match=r"no numbers that tell which comes first; leave it out") as caught:
+        check_blocks(Objective(layer_decay=0.5), ["features.conv0.weight"])
+    assert caught.value.at == ("objective", "layer_decay")

@@ -167,6 +167,15 @@ def test_only_what_trains_is_copied() -> None:
     assert all(torch.equal(value, before[name]) for name, value in copy(model).items())
 
 
+def test_weights_in_another_order_of_memory_are_saved(tmp_path: Path) -> None:
+    model = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    before = copy(model)
+    average = WeightAverage(model, 0.9)
+    average.save(tmp_path)
+    average.resume(tmp_path)
+    assert all(torch.equal(value, before[name]) for name, value in copy(model).items())
+
+
 def test_weights_of_another_network_are_not_taken(tmp_path: Path) -> None:
     WeightAverage(torch.nn.Linear(2, 2), 0.9).save(tmp_path)
     with pytest.raises(RuntimeError, match="other weights than the network"):
