@@ -1,6 +1,7 @@
 """DICOM files as pictures: by their own window, or by the range that a recipe names. Needs the extra `dicom`."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,12 @@ from hf_tune.input_error import InputError
 ENDINGS = (".dcm", ".dicom")
 NO_LETTERS = "old DICOM files lack the letters DICM: save them again with `enforce_file_format=True` of pydicom"
 """What to do with a file of such an ending that does not begin as DICOM does."""
+
+_BROKEN = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError),
+    struct.error,
+)
+"""What pydicom (3.0) raises of broken elements, which it reads when they are asked for."""
 
 
 def is_dicom(content: bytes) -> bool:
@@ -38,7 +45,7 @@ def read_dicom(content: bytes, intensity: Intensity) -> PIL.Image.Image:
         return _as_picture(data, _read_pixels(data), intensity)
     except InputError:
         raise
-    except Exception as error:  # pydicom (3.0) reads elements when they are asked for, and any of them may be broken
+    except (*_BROKEN, pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException) as error:
         raise InputError(f"it is a damaged DICOM file: {error}", "mend it or take it out") from None
 
 
