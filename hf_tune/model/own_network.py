@@ -137,8 +137,9 @@ def describe_own_parts(parts: OwnParts) -> str:
 
 
 def _spread(side: int, size: int, overlap: float) -> list[int]:
-    count = math.ceil((side - size) / (size * (1 - overlap)) - 1e-9) + 1
-    return torch.linspace(0, side - size, count).round().int().tolist()
+    """Return where tiles start along one side."""
+    steps = math.ceil((side - size) / (size * (1 - overlap)) - 1e-9)
+    return [round(number * (side - size) / max(steps, 1)) for number in range(steps + 1)]
 
 
 class _WithHead:

@@ -165,6 +165,14 @@ def test_the_logits_of_a_picture_are_those_of_its_tiles(
     assert torch.allclose(given, torch.stack([expected(part, dim=0) for part in parts]), atol=1e-6)
 
 
+def test_tiles_are_counted_on_the_meta_device_too(tiny_checkpoints: dict[str, str]) -> None:
+    """What `check` says of memory is computed there."""
+    source = ModelSource(pretrained_model_name_or_path=tiny_checkpoints["timm"])
+    model = outline_image_classifier(source, TILED, NAMES).model.eval()
+    with torch.device("meta"):
+        assert model(pixel_values=torch.empty(2, 3, 64, 64)).logits.shape == (2, 3)
+
+
 def test_tiles_are_as_large_as_the_pictures_that_the_checkpoint_knows(tiny_checkpoints: dict[str, str]) -> None:
     loaded = load(tiny_checkpoints["vit"], PictureOptions(image_size=96, tiles=Tiles()))
     assert loaded.model.config.tiles["size"] == 32 and loaded.own_size == 32
