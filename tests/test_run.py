@@ -77,8 +77,8 @@ def test_each_method_reloads_to_the_same_outputs_and_trains_only_what_it_says(
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        (("model.head={hidden: [6], dropout: 0.5}",), "a head with hidden layers"),
-        (("preprocess.image_size=48", "preprocess.tiles={size: 32, reduce: max}"), "pictures that it sees in tiles"),
+        (("model.head={hidden: [6], dropout: 0.5}",), "has a head with hidden layers"),
+        (("preprocess.image_size=48", "preprocess.tiles={size: 32, reduce: max}"), "sees pictures in tiles"),
     ],
     ids=["head", "tiles"],
 )
@@ -94,7 +94,7 @@ def test_a_network_with_parts_of_ours_goes_the_whole_way(
     results = finetune(load_recipe(write_recipe(tiny_checkpoints[kind]), [*overrides, *parts]))
     assert results["proof"]["passed"] and results["linear_baseline"]["features"] > 6  # those below the hidden layers
     card = (tmp_path / "run" / "README.md").read_text()
-    assert f"The network has {said}: hf_tune alone" in card and "PeftModel" not in card
+    assert f"The network {said}: hf_tune alone" in card and "PeftModel" not in card
 
 
 @pytest.mark.parametrize("architecture", ["resnet", "timm"])

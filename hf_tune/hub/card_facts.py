@@ -29,7 +29,7 @@ class CardFacts:
     intensity: str | Sequence[float] | None = None
     """`preprocess.intensity` of a model of pictures, as config.json holds it."""
     own_parts: str = ""
-    """In words, what of the network plain libraries do not build; nothing where they build all."""
+    """What the network does that plain libraries do not build, such as `sees pictures in tiles`."""
     verified: Mapping[str, Any] | None = None
     """`commit`, `rows`, `max_abs_difference`, `date` of the comparison with the Hub's copy; None: there was none."""
 

@@ -26,7 +26,7 @@ def write_snippets(results: Mapping[str, Any], facts: CardFacts) -> str:
     parts = [_show(own)]
     if facts.own_parts:
         parts += [
-            f"The network has {facts.own_parts}: hf_tune alone builds and loads it. Plain transformers, PEFT and timm "
+            f"The network {facts.own_parts}: hf_tune alone builds and loads it. Plain transformers, PEFT and timm "
             "do not know this; what they load from these files answers otherwise."
         ]
     elif is_adapter(results):

@@ -130,9 +130,9 @@ def get_network_side(config: Any, side: int) -> int:
 
 
 def describe_own_parts(parts: OwnParts) -> str:
-    """Return in words what a plain library does not build; nothing where it builds all."""
-    head = "a head with hidden layers" if parts.mlp_head else ""
-    tiles = "pictures that it sees in tiles" if parts.tiles else ""
+    """Return what a network does that plain libraries do not build; nothing where they build all."""
+    head = "has a head with hidden layers" if parts.mlp_head else ""
+    tiles = "sees pictures in tiles" if parts.tiles else ""
     return " and ".join(each for each in (head, tiles) if each)
 
 

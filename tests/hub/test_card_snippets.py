@@ -33,7 +33,7 @@ def test_every_snippet_is_python_and_names_the_model(
 def test_a_network_that_plain_libraries_do_not_build_has_our_snippet_alone(
     method: str, results: dict[str, Any], facts: CardFacts
 ) -> None:
-    own = dataclasses.replace(facts, own_parts="a head with hidden layers", model_type="timm_wrapper")
+    own = dataclasses.replace(facts, own_parts="has a head with hidden layers", model_type="timm_wrapper")
     text = write_snippets(results | {"method": method}, own)
     assert len(read_blocks(text)) == 1 and "load_finetuned" in read_blocks(text)[0]
     assert "The network has a head with hidden layers: hf_tune alone builds and loads it." in text

@@ -202,4 +202,4 @@ def test_a_run_that_starts_from_one_in_tiles_keeps_them(save_run: Callable[..., 
 def test_what_plain_libraries_do_not_build_is_said() -> None:
     assert describe_own_parts(OwnParts()) == ""
     parts = OwnParts(mlp_head={"hidden": [3]}, tiles={"size": 32})
-    assert describe_own_parts(parts) == "a head with hidden layers and pictures that it sees in tiles"
+    assert describe_own_parts(parts) == "has a head with hidden layers and sees pictures in tiles"
