@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -39,18 +39,37 @@ class CsvFile:
         """Return the encoding as `open` takes it, so that a mark at the start of UTF-8 is no part of the header."""
         return "utf-8-sig" if self.encoding in ("ascii", "utf-8") else self.encoding
 
-    def read_rows(self, separator: str) -> Iterator[tuple[int, list[str]]]:
-        """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out."""
+    def read_rows(self, separator: str, *, closed: bool = False) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out.
+
+        With `closed`, raises `InputError` where the file ends within quotes, as pandas does.
+        """
+        ended: list[bool] = []
+        first = 1
         with open_bytes(self.file) as stream:
             text = io.TextIOWrapper(stream, encoding=self.python_encoding, errors="replace", newline="")
-            csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
-            reader = csv.reader(text, delimiter=separator, **self.dialect)
+            reader = self._build_reader(_note_end(text, ended), separator)
             try:
-                yield from ((reader.line_num, row) for row in reader if row)
+                for row in reader:
+                    if closed and ended:
+                        problem = f"{self.file}: line {first} opens quotes that nothing closes"
+                        raise InputError(problem, "close them, or write each quote that is meant twice", at=AT)
+                    if row:
+                        yield reader.line_num, row
+                    first = reader.line_num + 1
             except csv.Error as error:
                 hint = "mend the file, or write `quoting: 3` where its quotes mean nothing"
                 problem = f"{self.file}: line {reader.line_num}: {error}"
                 raise InputError(problem, hint, at=AT) from None
+
+    def _build_reader(self, lines: Iterator[str], separator: str) -> Any:
+        csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
+        try:
+            return csv.reader(lines, delimiter=separator, **self.dialect)
+        except TypeError as error:
+            option = next((name for name in self.dialect if name in str(error)), None)
+            at = ("load",) if option is None else ("load", option)
+            raise InputError(f"a csv file cannot be read so: {error}", "leave the option out", at=at) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +88,12 @@ class Cells:
         self.missing.update(other.missing)
         self.words.update(other.words)
         self.numbers.update(other.numbers)
+
+
+def _note_end(lines: Iterable[str], ended: list[bool]) -> Iterator[str]:
+    """Yield the lines; behind the last, which a row of csv asks for only where its quotes are open, note the end."""
+    yield from lines
+    ended.append(True)
 
 
 def find_separator(table: CsvFile) -> str:

@@ -116,8 +116,8 @@ def _settle_encoding(files: Sequence[str], load: Mapping[str, Any]) -> tuple[dic
 
 
 def _find_dialect(config: CsvConfig) -> dict[str, Any]:
-    names = ("quotechar", "doublequote", "escapechar", "skipinitialspace", "quoting")
-    return {name: getattr(config, name) for name in names}
+    names = ("doublequote", "escapechar", "skipinitialspace", "quoting")
+    return {"quotechar": config.quotechar or None, **{name: getattr(config, name) for name in names}}
 
 
 def _settle_layout(

@@ -67,7 +67,7 @@ class TableFile:
             yield batch
 
     def _read_csv(self, layout: CsvFile) -> Iterator[dict[str, Any]]:
-        rows = layout.read_rows(self.separator)
+        rows = layout.read_rows(self.separator, closed=True)
         next(rows)
         for line, row in rows:
             if len(row) != len(self.columns):

@@ -91,3 +91,20 @@ def test_a_file_that_cannot_be_cut_names_its_line(tmp_path: Path) -> None:
     strict = dataclasses.replace(table(tmp_path, 'text\n"a"b\n'), dialect={"strict": True})
     with pytest.raises(InputError, match=r"line 2: ',' expected after '\"'; .*`quoting: 3`"):
         list(strict.read_rows(","))
+
+
+def test_quotes_that_nothing_closes_are_told_with_the_line_that_opens_them(tmp_path: Path) -> None:
+    """Read on, they swallow all rows to the end of the file."""
+    broken = table(tmp_path, 'id,text\n0,"two\nlines"\n\n1,"he said\n2,foo\n3,bar\n')
+    with pytest.raises(InputError, match=r"line 5 opens quotes that nothing closes; close them"):
+        list(broken.read_rows(",", closed=True))
+    whole = table(tmp_path, 'id;text\n"1, a";"he said ""so"""\n2;a "b" c\n3;"x"y')
+    rows = [["id", "text"], ["1, a", 'he said "so"'], ["2", 'a "b" c'], ["3", "xy"]]
+    assert [row for _, row in whole.read_rows(";", closed=True)] == rows and find_separator(whole) == ";"
+
+
+@pytest.mark.parametrize(("option", "value"), [("quotechar", ""), ("escapechar", "ab"), ("quoting", 7)])
+def test_an_option_that_no_csv_has_is_told(tmp_path: Path, option: str, value: object) -> None:
+    with pytest.raises(InputError, match=option) as caught:
+        list(table(tmp_path, "text\na\n", **{option: value}).read_rows(","))
+    assert caught.value.at == ("load", option)

@@ -103,6 +103,7 @@ def test_bytes_go_into_parquet_alone(name: str, tmp_path: Path) -> None:
             b"a,b\n1,2\n1,2,3\n",
             r"a\.csv:3: 3 cells, and the first line names 2 columns; cells are parted by ','",
         ),
+        ("a.csv", b'id,a\n1,"he said\n2,b\n', r"a\.csv: line 2 opens quotes that nothing closes"),
         ("a.csv", b"a,a\n1,2\n", "two columns called 'a'"),
         ("a.csv", b"", "is empty; its first line names the columns"),
         ("a.csv", b"a,\xff\n", r"line 1, byte 2 \(0xff\) is not UTF-8, and what else it is, is not sure.*; save it"),
