@@ -33,6 +33,10 @@ class CsvFile:
     encoding: str
     dialect: Mapping[str, Any]
     """Arguments of `csv.reader` but the separator."""
+    decimal: str = "."
+    """What parts the whole of a number from its fraction."""
+    thousands: str | None = None
+    """What stands between groups of three digits."""
 
     @property
     def python_encoding(self) -> str:
@@ -61,6 +65,17 @@ class CsvFile:
                 hint = "mend the file, or write `quoting: 3` where its quotes mean nothing"
                 problem = f"{self.file}: line {reader.line_num}: {error}"
                 raise InputError(problem, hint, at=AT) from None
+
+    def is_number(self, cell: str) -> bool:
+        """Return whether a cell is a number as this file writes them."""
+        plain = cell.replace(self.thousands, "") if self.thousands else cell
+        if self.decimal != ".":
+            plain = plain.replace(".", "?").replace(self.decimal, ".")
+        try:
+            float(plain)
+        except ValueError:
+            return False
+        return True
 
     def _build_reader(self, lines: Iterator[str], separator: str) -> Any:
         csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
@@ -121,7 +136,8 @@ def name_separator(sign: str) -> str:
 def check_header(table: CsvFile, separator: str) -> list[str]:
     """Return the names in the first row.
 
-    Raises `InputError` where it is no header: one of its cells is a number, or a cell of its own column too.
+    Raises `InputError` where it is no header: one of its cells is a number, or a cell of its own column too; and where
+    it has a name twice, as pandas would call the second `name.1`.
     """
     rows = list(itertools.islice(table.read_rows(separator), _HEAD_ROWS))
     if len(rows) < 2:
@@ -134,10 +150,13 @@ def check_header(table: CsvFile, separator: str) -> list[str]:
         again = next((name for name, cell in zip(header, cells, strict=False) if name and name == cell), None)
         if again is not None:
             raise _build_header_error(table, f"{again!r} stands in its column in line {line} too", header)
-    numbers = [name for name in header if _is_number(name)]
+    numbers = [name for name in header if table.is_number(name)]
     counted = [str(number) for number in range(len(numbers))], [str(number + 1) for number in range(len(numbers))]
     if numbers and (len(numbers) == 1 or numbers not in counted):  # else pandas has numbered the columns
         raise _build_header_error(table, f"{numbers[0]!r} is a number", header)
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{table.file} has two columns called {twice!r}", "give every column its own name", at=AT)
     return header
 
 
@@ -161,7 +180,7 @@ def read_cells(table: CsvFile, separator: str, names: Sequence[str], first: int)
             if cell in MISSING:
                 found.missing[name, cell] += 1
             elif name not in found.words and cell:
-                (found.numbers if _is_number(cell) else found.words).add(name)
+                (found.numbers if table.is_number(cell) else found.words).add(name)
     return found
 
 
@@ -171,11 +190,3 @@ def _build_header_error(table: CsvFile, why: str, header: Sequence[str]) -> Inpu
     columns = {2: "text, label"}.get(len(header), columns)
     hint = f"where it has no header, write `column_names: [{columns}]` under `load:`; where this is it, `header: 0`"
     return InputError(f"{table.file}: its first row ({shown}) looks like data: {why}", hint, at=AT)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

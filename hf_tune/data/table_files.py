@@ -57,7 +57,8 @@ def settle_load(load: Mapping[str, Any]) -> SettledLoad:
     encoding = str(load.get("encoding") or found.get("encoding") or "utf-8")
     is_plain = not load.keys() & {*_OTHER_ROWS, *_OTHER_COLUMNS} and load.get("header", 0) == 0
     if isinstance(config, CsvConfig) and is_plain:
-        tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config)) for file in files]
+        numbers = {"decimal": config.decimal, "thousands": config.thousands}
+        tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config), **numbers) for file in files]
         options, more = _settle_layout(tables, config, load)
         found, findings = {**found, **options}, [*findings, *more]
     elif isinstance(config, JsonConfig):

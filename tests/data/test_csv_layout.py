@@ -51,6 +51,7 @@ def test_two_separators_that_fit_are_told_with_what_they_give(tmp_path: Path) ->
         ("a,b,0.5\nc,d,1.5\n", "'0.5' is a number; .*column_names: .column1, column2, column3"),
         ("text,label\na,x\ntext,label\nb,y\n", "line 3 is the header again; take that line out"),
         ("text,label\n", "has 1 line and no row"),
+        ("a,b,a\n1,2,3\n", "rows.csv has two columns called 'a'; give every column its own name"),
         ("\n", "has no line and no row"),
     ],
 )
@@ -59,7 +60,9 @@ def test_a_first_row_that_is_no_header_is_told(tmp_path: Path, text: str, words:
         check_header(table(tmp_path, text), ",")
 
 
-@pytest.mark.parametrize("text", ["text,label\na,x\n", ",text\n0,a\n", "label,0,1,2\n1,5,5,5\n", "1,2\n5,5\n"])
+@pytest.mark.parametrize(
+    "text", ["text,label\na,x\n", ",text\n0,a\n", ",text,\n0,a,1\n", "label,0,1,2\n1,5,5,5\n", "1,2\n5,5\n"]
+)
 def test_names_and_numbered_columns_are_a_header(tmp_path: Path, text: str) -> None:
     assert check_header(table(tmp_path, text), ",") == text.partition("\n")[0].split(",")
 
@@ -108,3 +111,22 @@ def test_an_option_that_no_csv_has_is_told(tmp_path: Path, option: str, value: o
     with pytest.raises(InputError, match=option) as caught:
         list(table(tmp_path, "text\na\n", **{option: value}).read_rows(","))
     assert caught.value.at == ("load", option)
+
+
+@pytest.mark.parametrize(
+    ("cell", "decimal", "thousands", "expected"),
+    [
+        ("1.5", ".", None, True),
+        ("1,5", ".", None, False),
+        ("1,5", ",", None, True),
+        ("1.5", ",", None, False),
+        ("1.234,5", ",", ".", True),
+        ("1,234.5", ".", ",", True),
+        ("one", ",", ".", False),
+    ],
+)
+def test_a_number_is_what_the_file_writes_as_one(
+    tmp_path: Path, cell: str, decimal: str, thousands: str | None, expected: bool
+) -> None:
+    file = dataclasses.replace(table(tmp_path, "x\n"), decimal=decimal, thousands=thousands)
+    assert file.is_number(cell) == expected

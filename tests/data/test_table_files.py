@@ -126,6 +126,22 @@ def test_such_words_are_missing_among_numbers_and_so_are_empty_cells(tmp_path: P
     assert rows["train"]["text"][:] == ["a", None]
 
 
+def test_numbers_with_a_decimal_comma_stay_numbers_where_a_word_is_missing(tmp_path: Path) -> None:
+    """They became words, all of the column, as none of them was a number."""
+    (tmp_path / "rows.csv").write_text("text;score\na;1,5\nb;2.000,5\nc;NA\n")
+    load = {"path": "csv", "data_files": str(tmp_path / "rows.csv"), "decimal": ",", "thousands": "."}
+    settled = settle_load(load)
+    assert datasets.load_dataset(**settled.load)["train"]["score"][:] == [1.5, 2000.5, None]
+
+
+@pytest.mark.parametrize(("option", "value"), [("quotechar", ""), ("escapechar", "ab")])
+def test_an_option_that_no_csv_has_is_told(tmp_path: Path, option: str, value: str) -> None:
+    write(tmp_path / "rows.csv")
+    with pytest.raises(InputError, match=option) as caught:
+        settle_load({"path": "csv", "data_files": str(tmp_path / "rows.csv"), option: value})
+    assert caught.value.at == ("load", option)
+
+
 def test_a_file_without_a_header_is_read_once_its_columns_are_named(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("".join(f'"{text} {number}";{label}\n' for number in range(5) for text, label in ROWS))
