@@ -61,6 +61,28 @@ def test_an_encoding_that_is_not_sure_is_refused_with_what_the_line_would_be(
         assert repr(line[max(0, first - 6) : first + 18]) in caught.value.problem
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "reading"),
+    [
+        (
+            "Toimitus oli nopea ja tuote on hyvä.\nOlen pettynyt näytön laatuun, enkä osta tätä enää.\n",
+            "cp1252",
+            "hyvä",
+        ),
+        ("le café est très bon à Orléans déjà\n", "cp1252", "café"),
+        (GERMAN, "mac_roman", "schön"),
+    ],
+)
+def test_western_text_is_not_read_in_an_encoding_that_is_seldom_meant(
+    tmp_path: Path, text: str, encoding: str, reading: str
+) -> None:
+    """They were read as Mac Roman, Baltic and Korean."""
+    (tmp_path / "rows.csv").write_bytes((text * 60).encode(encoding))
+    with pytest.raises(InputError, match="what else it is, is not sure") as caught:
+        find_encoding(str(tmp_path / "rows.csv"))
+    assert encoding != "cp1252" or reading in caught.value.problem
+
+
 def test_one_broken_byte_among_utf_8_is_no_other_encoding(tmp_path: Path) -> None:
     """As cp1252 or gb18030 the whole file would be read, every sign beyond ASCII wrongly."""
     content = (GERMAN * 20).encode()
