@@ -7,6 +7,7 @@ hf-tune predict RUN TABLE.csv --output answers.csv [--probabilities] [--abstain-
 import argparse
 import dataclasses
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,17 +159,33 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str]) -> list[str]:
 def read_texts(inputs: Sequence[str]) -> list[Any]:
     """Return the texts of arguments: `-` is standard input, a file stands for its lines, anything else for itself.
 
-    A tab between two texts makes them a pair.
+    A tab between two texts makes them a pair. Raises `InputError` for a file whose encoding is not sure, and where
+    there is no line.
     """
+    from hf_tune.data.text_encoding import find_encoding, open_text
+
     lines: list[str] = []
     for name in inputs:
         if name == "-":
-            lines += sys.stdin.read().splitlines()
-        elif "\n" not in name and len(name) < 255 and Path(name).is_file():
-            lines += Path(name).read_text(encoding="utf-8").splitlines()
+            lines += _read_standard_input()
+        elif os.path.isfile(name):
+            with open_text(name, find_encoding(name, cure="save it as UTF-8")) as stream:
+                lines += [line.removesuffix("\n") for line in stream]
         else:
             lines.append(name)
+    if not lines:
+        raise InputError(
+            "there is nothing to predict: no line was read", "give texts, or a file with a text in each line"
+        )
     return [tuple(line.split("\t")) if line.count("\t") == 1 else line for line in lines]
+
+
+def _read_standard_input() -> list[str]:
+    try:
+        lines = [line.removesuffix("\n") for line in sys.stdin]
+    except UnicodeDecodeError:
+        raise InputError("standard input is not UTF-8", "give the file itself, whose encoding is found") from None
+    return [line.removeprefix("\ufeff") if not number else line for number, line in enumerate(lines)]
 
 
 def _write(

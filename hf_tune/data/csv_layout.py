@@ -1,7 +1,6 @@
 """How a csv file is laid out: its separator, its header, and columns whose cells only look as if they were missing."""
 
 import csv
-import io
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from hf_tune.data.text_encoding import open_bytes
+from hf_tune.data.text_encoding import open_text
 from hf_tune.input_error import InputError
 
 
@@ -38,11 +37,6 @@ class CsvFile:
     thousands: str | None = None
     """What stands between groups of three digits."""
 
-    @property
-    def python_encoding(self) -> str:
-        """Return the encoding as `open` takes it, so that a mark at the start of UTF-8 is no part of the header."""
-        return "utf-8-sig" if self.encoding in ("ascii", "utf-8") else self.encoding
-
     def read_rows(self, separator: str, *, closed: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out.
 
@@ -50,8 +44,7 @@ class CsvFile:
         """
         ended: list[bool] = []
         first = 1
-        with open_bytes(self.file) as stream:
-            text = io.TextIOWrapper(stream, encoding=self.python_encoding, errors="replace", newline="")
+        with open_text(self.file, self.encoding, errors="replace", newline="") as text:
             reader = self._build_reader(_note_end(text, ended), separator)
             try:
                 for row in reader:

@@ -61,16 +61,25 @@ def open_bytes(file: str) -> Any:
     return fsspec.open(file, "rb", compression="infer")
 
 
-def find_encoding(file: str) -> str:
+def open_text(file: str, encoding: str, errors: str = "strict", newline: str | None = None) -> Any:
+    """Return a file opened to read text, unpacked where it is packed, without a mark at the start of UTF-8."""
+    name = "utf-8-sig" if codecs.lookup(encoding).name in ("ascii", "utf-8") else encoding
+    return fsspec.open(file, "rt", compression="infer", encoding=name, errors=errors, newline=newline)
+
+
+def find_encoding(file: str, cure: str = "") -> str:
     """Return `ascii`, `utf-8` or another encoding that a file is surely in.
 
     Raises `InputError` where it is not sure, with line, byte and how the line would read; and where one byte of a file
-    that is UTF-8 elsewhere is broken.
+    that is UTF-8 elsewhere is broken. `cure` is the hint for a file that no recipe loads.
     """
     with open_bytes(file) as stream:
         head = stream.read(4)
     marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
     if marked is not None:
+        cut = _find_failure(file, marked)
+        if cut is not None:
+            raise cut.build_error(file, f"is not {marked}, as which the file begins", cure or "save it as UTF-8")
         return marked
     failure = _find_failure(file, "utf-8")
     sample = _read_beyond_ascii(file)
@@ -78,7 +87,7 @@ def find_encoding(file: str) -> str:
         return "utf-8" if sample else "ascii"
     if _is_nearly_utf_8(sample):
         hint = "mend it, or write `encoding_errors: replace`"
-        raise failure.build_error(file, "is not UTF-8, which the rest of the file is", hint)
+        raise failure.build_error(file, "is not UTF-8, which the rest of the file is", cure or hint)
     guess = _guess(sample)
     if guess is not None and _find_failure(file, guess) is None:
         return guess
@@ -86,7 +95,7 @@ def find_encoding(file: str) -> str:
     told = ", ".join(f"{text!r} as {name}" for name, text in readings.items())
     hint = f"write which it is, such as `encoding: {next(iter(readings))}`" if readings else "save it as UTF-8"
     more = f": it reads {told}" if told else ""
-    raise failure.build_error(file, f"is not UTF-8, and what else it is, is not sure{more}", hint)
+    raise failure.build_error(file, f"is not UTF-8, and what else it is, is not sure{more}", cure or hint)
 
 
 def check_encoding(file: str, encoding: str) -> None:
