@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,12 @@ from hf_tune.data.csv_layout import (
 )
 from hf_tune.data.findings import Finding
 from hf_tune.data.json_lines import check_lines
+from hf_tune.data.source_files import FORMATS
 from hf_tune.data.text_encoding import check_encoding, find_encoding
 from hf_tune.input_error import InputError
 
 
-_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+_SUFFIXES = frozenset(ending for ending, kind in FORMATS.items() if kind in ("csv", "json"))
 _OTHER_ROWS = ("comment", "engine", "lineterminator", "skiprows", "skip_blank_lines", "skipfooter")
 _OTHER_COLUMNS = ("dialect", "index_col", "names", "prefix", "usecols")
 """Options of csv files after which rows are no more what stands in the file."""
@@ -82,9 +82,9 @@ def _find_config(load: Mapping[str, Any]) -> Any:
 
 
 def _holds_rows(folder: str) -> bool:
-    """Return whether most files of a folder hold rows: that is what `datasets` (5.2) goes by."""
-    suffixes = Counter(Path(name).suffix.lower() for _, _, files in os.walk(folder) for name in files)
-    return bool(suffixes) and suffixes.most_common(1)[0][0] in _SUFFIXES
+    """Return whether a file of a folder holds rows, packed or not; which of its files count, `datasets` says."""
+    suffixes = (Path(name.lower()).suffixes for _, _, files in os.walk(folder) for name in files)
+    return any(not _SUFFIXES.isdisjoint(each) for each in suffixes)
 
 
 def _list_files(config: Any) -> list[str]:

@@ -26,7 +26,7 @@ def touch(folder: Path, *names: str) -> None:
         (["a.csv", "pictures/a.png"], {"path": "csv", "data_files": {"train": "{}/a.csv"}}),
         (
             ["x_train.tsv", "x_test.tsv"],
-            {"path": "csv", "data_files": {"test": "{}/x_test.tsv", "train": "{}/x_train.tsv"}, "sep": "\t"},
+            {"path": "csv", "data_files": {"test": "{}/x_test.tsv", "train": "{}/x_train.tsv"}},
         ),
         (
             ["dev/1.jsonl", "train/1.jsonl", "train/2.jsonl"],

@@ -90,6 +90,18 @@ def test_a_folder_of_tables_is_looked_at_too(tmp_path: Path) -> None:
     assert "semicolon" in splits.findings[0].note
 
 
+def test_a_folder_of_tables_may_hold_other_files_and_packed_ones(tmp_path: Path) -> None:
+    """`datasets` passes over notes; where they were more than the tables, the tables were not looked at."""
+    for name in ("plain", "packed"):
+        (tmp_path / name).mkdir()
+        for note in ("README.md", "NOTES.md", "more.md"):
+            (tmp_path / name / note).touch()
+    content = Path(write(tmp_path / "plain" / "train.csv", ";")).read_bytes()
+    (tmp_path / "packed" / "train.csv.gz").write_bytes(gzip.compress(content))
+    for name in ("plain", "packed"):
+        assert read(load_splits(DataSource(load={"path": str(tmp_path / name)}), TASK)) == EXPECTED
+
+
 def test_files_that_do_not_fit_each_other_are_named(tmp_path: Path) -> None:
     german, marked = write(tmp_path / "a.csv", encoding="cp1252"), write(tmp_path / "b.csv", encoding="utf-16")
     with pytest.raises(
