@@ -28,8 +28,6 @@ class Answer:
     """Score below which no label is told."""
     prefix: str = ""
     """In front of the names of the new columns."""
-    joined: bool = False
-    """Whether labels stand in one cell, for csv, which has no lists."""
 
 
 def check_answer(finetuned: Finetuned, answer: Answer) -> None:
@@ -103,8 +101,7 @@ def build_cells(prediction: Any, label_names: Sequence[str], answer: Answer) -> 
     if "value" in fields:
         return {f"{answer.prefix}prediction": fields["value"]}
     if "labels" in fields:
-        chosen: Any = " ".join(fields["labels"]) if answer.joined else list(fields["labels"])
-        cells: dict[str, Any] = {"prediction": chosen}
+        cells: dict[str, Any] = {"prediction": list(fields["labels"])}
     else:
         unsure = answer.abstain_below is not None and fields["score"] < answer.abstain_below
         cells = {"prediction": None if unsure else fields["label"], "score": fields["score"]}

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from hf_tune.finetuned import Finetuned
 
 
-_ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one line per input, or write a table; return 0, or 2 where an input is wrong."""
     options = _read_options(argv)
@@ -75,9 +72,11 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _check_options(options: argparse.Namespace) -> None:
+    from hf_tune.data.table_rows import WRITTEN_ENDINGS
+
     output: Path | None = options.output
-    if output and output.suffix not in _ENDINGS:
-        raise InputError(f"{str(output)!r} is neither {' nor '.join(_ENDINGS)}", "give one of these endings")
+    if output and output.suffix not in WRITTEN_ENDINGS:
+        raise InputError(f"{str(output)!r} is neither {' nor '.join(WRITTEN_ENDINGS)}", "give one of these endings")
     if output and not output.parent.is_dir():
         raise InputError(f"there is no folder {str(output.parent)!r}", "make it first")
     if output and any(output.resolve() == Path(name).resolve() for name in options.inputs):
@@ -96,7 +95,6 @@ def _build_answer(options: argparse.Namespace, finetuned: "Finetuned") -> Any:
         probabilities=options.probabilities,
         abstain_below=options.abstain_below,
         prefix=options.prefix,
-        joined=options.output is None or options.output.suffix == ".csv",
     )
     check_answer(finetuned, answer)
     return answer
@@ -225,7 +223,6 @@ def _as_row(prediction: Any, label_names: Sequence[str]) -> dict[str, Any]:
 
     fields = dataclasses.asdict(prediction)
     scores = fields.pop("scores", {})
-    fields = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
     return fields | (list_scores(scores, label_names) if scores else {})
 
 

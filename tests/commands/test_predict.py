@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +164,18 @@ def test_a_file_of_texts_is_read_in_its_own_encoding(tmp_path: Path, monkeypatch
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("5€".encode("cp1252")), encoding="utf-8"))
     with pytest.raises(InputError, match="standard input is not UTF-8; give the file itself"):
         read_texts(["-"])
+
+
+def test_several_labels_are_a_list_in_every_format(save_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = str(save_run("bert", "full", ("very red", "green", "blue"), "multi_label_classification"))
+    texts = ["the rose", "sea"]
+    expected = [list(each.labels) for each in load_finetuned(run).predict(texts)]
+    for name in ("a.csv", "a.json", "a.parquet"):
+        assert main([run, *texts, "--output", str(tmp_path / name)]) == 0
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        assert [json.loads(row["labels"]) for row in csv.DictReader(file)] == expected
+    assert [row["labels"] for row in json.loads((tmp_path / "a.json").read_text())] == expected
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet")["labels"].to_pylist() == expected
 
 
 def test_a_text_that_is_no_name_of_a_file_stands_for_itself() -> None:
