@@ -105,8 +105,11 @@ def fill_values(blocks: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_text(blocks: Mapping[str, Any], header: Sequence[str]) -> str:
-    """Return the recipe: a line of the header each as a comment, the blocks, and behind each choice its reason."""
-    comments = "\n".join(f"# {line}".rstrip() for line in header)
+    """Return the recipe: a line of the header each as a comment, the blocks, and behind each choice its reason.
+
+    A line end in the name of a column or class, which would end the comment, is a blank there.
+    """
+    comments = "\n".join(f"# {_join_lines(line)}".rstrip() for line in header)
     parts = ["\n".join(_write_lines({name: block}, 0)) for name, block in blocks.items()]
     return f"{comments}\n" + "\n\n".join(parts) + "\n"
 
@@ -118,7 +121,11 @@ def _write_lines(block: Mapping[str, Any], depth: int) -> Iterator[str]:
             yield from _write_lines(value, depth + 1)
             continue
         plain, why = (value.value, value.why) if isinstance(value, Choice) else (value, "")
-        yield f"{'  ' * depth}{_dump(name, plain)}" + (f" # {why}" if why else "")
+        yield f"{'  ' * depth}{_dump(name, plain)}" + (f" # {_join_lines(why)}" if why else "")
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _dump(name: str, value: Any) -> str:
