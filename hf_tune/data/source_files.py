@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from hf_tune.data.picture_kinds import ARCHIVES, READ_ENDINGS
 from hf_tune.input_error import InputError
 
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FORMATS = MappingProxyType(
     {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 )
@@ -27,6 +27,7 @@ _SPLITS = MappingProxyType(
         "testing": "test",
     }
 )
+_PACKED = (*ARCHIVES, ".gz")
 _KINDS = "class folders of pictures, csv, json, jsonl, parquet, or a folder that `datasets` saved"
 _OWN_FILES = ("dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json")
 """Files that `datasets` writes beside its data."""
@@ -48,7 +49,7 @@ def draft_load(path: str) -> dict[str, Any]:
     if not files:
         raise InputError(f"folder {path!r} is empty", f"put in {_KINDS}")
     tables = [each for each in files if each.suffix.lower() in FORMATS and each.name not in _OWN_FILES]
-    pictures = [each for each in files if each.suffix.lower() in PICTURE_ENDINGS]
+    pictures = [each for each in files if each.suffix.lower() in READ_ENDINGS]
     if pictures and all(each.stem == "metadata" for each in tables):
         _check_class_folders(place, pictures, bool(tables))
         return {"path": "imagefolder", "data_dir": path}
@@ -56,7 +57,7 @@ def draft_load(path: str) -> dict[str, Any]:
         return _draft_tables(path, tables)
     endings = Counter(each.suffix.lower() or each.name for each in files).most_common(3)
     found = ", ".join(f"{count} {ending}" for ending, count in endings)
-    packed = any(ending in (".zip", ".gz", ".tar", ".tgz", ".7z", ".rar") for ending, _ in endings)
+    packed = any(ending in _PACKED for ending, _ in endings)
     hint = "unpack it first" if packed else f"known are {_KINDS}"
     raise InputError(f"folder {path!r} holds no file of a known kind; found: {found}", hint)
 
@@ -69,8 +70,8 @@ def is_saved(folder: str | Path) -> bool:
 def _draft_file(file: Path) -> dict[str, Any]:
     kind = FORMATS.get(file.suffix.lower())
     if kind is None:
-        is_picture = file.suffix.lower() in PICTURE_ENDINGS
-        is_packed = file.suffix.lower() in (".zip", ".gz", ".tar", ".tgz")
+        is_picture = file.suffix.lower() in READ_ENDINGS
+        is_packed = file.suffix.lower() in _PACKED
         hint = "give the folder of the class folders" if is_picture else f"known are {_KINDS}"
         raise InputError(f"{str(file)!r} is of no known kind", "unpack it first" if is_packed else hint)
     if not file.stat().st_size:

@@ -14,8 +14,9 @@ import PIL.Image
 import pyarrow.compute
 
 from hf_tune.data.loading import load_raw
+from hf_tune.data.picture_kinds import READ_ENDINGS
 from hf_tune.data.picture_paths import find_folder, list_folders
-from hf_tune.data.source_files import PICTURE_ENDINGS, draft_load
+from hf_tune.data.source_files import draft_load
 from hf_tune.data.table_files import settle_load
 from hf_tune.input_error import InputError
 
@@ -133,7 +134,7 @@ def _name_words(texts: Sequence[str], counts: Mapping[str, int], num_rows: int) 
     """Return what a column of words may be; short words that come again are classes, others texts."""
     if not texts:
         return set()
-    if all(text.lower().endswith(PICTURE_ENDINGS) for text in texts):
+    if all(text.lower().endswith(READ_ENDINGS) for text in texts):
         return {"file"}
     is_short = np.quantile([len(text) for text in texts], 0.95) < 60
     return {"classes"} if is_short and _are_classes(counts, num_rows) else {"text"}
