@@ -27,6 +27,7 @@ _SPLITS = MappingProxyType(
         "testing": "test",
     }
 )
+VALIDATION_NAMES = tuple(name for name, split in _SPLITS.items() if split == "validation")
 _PACKED = (*ARCHIVES, ".gz")
 _KINDS = "class folders of pictures, csv, json, jsonl, parquet, or a folder that `datasets` saved"
 _OWN_FILES = ("dataset_info.json", "state.json", "dataset_dict.json", "dataset_infos.json")

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
+from hf_tune.data.source_files import VALIDATION_NAMES
 from hf_tune.data.survey import Survey
 from hf_tune.task import Choice, Suggestion
 
@@ -17,7 +18,6 @@ from hf_tune.task import Choice, Suggestion
 _PART = 0.15
 """Of train, for a split that the data does not have."""
 _MOST = 0.3
-_VALIDATION = ("validation", "valid", "val", "dev")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def choose_splits(survey: Survey, label: Choice | None) -> dict[str, Any]:
     rows, rarest = survey.rows[survey.train], min(counts.values(), default=survey.rows[survey.train])
     part = max(_PART, math.ceil(100 * len(counts) / rows) / 100)
     found: dict[str, Any] = {} if survey.train == "train" else {"train": survey.train}
-    has_validation = any(name in survey.rows for name in _VALIDATION)
+    has_validation = any(name in survey.rows for name in VALIDATION_NAMES)
     how = "of train, with all classes in the same shares" if counts else "of train, at random"
     if not has_validation and part <= _MOST and rarest >= 2:
         found["validation"] = Choice(value=part, why=f"{how}: chooses the best epoch")
