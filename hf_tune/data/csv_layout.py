@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -107,11 +108,13 @@ def _note_end(lines: Iterable[str], ended: list[bool]) -> Iterator[str]:
 def find_separator(table: CsvFile) -> str:
     """Return the sign that cuts the first rows into as many cells as the header, and more than one.
 
-    A file of one column has none, and gets the comma. Raises `InputError` where several signs cut the header and the
-    rows do not tell which is meant.
+    A file of one column has none, and gets the comma; one called .tsv the tab, where it cuts the header. Raises
+    `InputError` where several signs cut the header and the rows do not tell which is meant.
     """
     rows = {sign: [cells for _, cells in itertools.islice(table.read_rows(sign), _HEAD_ROWS)] for sign in SEPARATORS}
     cutting = [sign for sign in SEPARATORS if rows[sign] and len(rows[sign][0]) > 1]
+    if "\t" in cutting and ".tsv" in Path(table.file.lower()).suffixes:
+        return "\t"
     even = [sign for sign in cutting if len({len(cells) for cells in rows[sign]}) == 1]
     found = even or cutting
     if len(found) > 1:

@@ -33,6 +33,14 @@ def test_a_separator_cuts_every_row_into_as_many_cells(tmp_path: Path, text: str
     assert find_separator(table(tmp_path, text)) == sign
 
 
+def test_a_file_called_tsv_is_cut_by_its_tabs(tmp_path: Path) -> None:
+    file = table(tmp_path, "text, a\tlabel\nfoo, bar\tx\n")
+    with pytest.raises(InputError, match="not sure: by comma"):
+        find_separator(file)
+    renamed = Path(file.file).rename(tmp_path / "rows.TSV")
+    assert find_separator(dataclasses.replace(file, file=str(renamed))) == "\t"
+
+
 def test_two_separators_that_fit_are_told_with_what_they_give(tmp_path: Path) -> None:
     words = r"not sure: by comma its first row is \['a;b', 'c;d'\]; by semicolon its first row is \['a', 'b,c', 'd'\]"
     with pytest.raises(InputError, match=words) as caught:
