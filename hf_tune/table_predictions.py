@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow
 
-from hf_tune.data.picture_paths import find_folder
+from hf_tune.data.picture_paths import find_folder, list_folders
 from hf_tune.data.table_rows import TableFile
 from hf_tune.finetuned import Finetuned
 from hf_tune.input_error import InputError
@@ -28,8 +28,6 @@ class Answer:
     """Score below which no label is told."""
     prefix: str = ""
     """In front of the names of the new columns."""
-    joined: bool = False
-    """Whether labels stand in one cell, for csv, which has no lists."""
 
 
 def check_answer(finetuned: Finetuned, answer: Answer) -> None:
@@ -52,10 +50,7 @@ def find_roles(finetuned: Finetuned, table: TableFile, given: Mapping[str, str])
     unknown = next((role for role in given if role not in task.columns), None)
     if unknown is not None:
         raise InputError(f"the task has no role {unknown!r}", f"its roles are: {', '.join(task.columns)}")
-    stored: Mapping[str, str] = {}
-    if finetuned.folder is not None:
-        values, _ = read_yaml(finetuned.folder / "recipe.yaml")
-        stored = (values.get("data") or {}).get("columns") or {}
+    stored: Mapping[str, str] = _read_own_data(finetuned).get("columns") or {}
     roles = {role: given.get(role) or stored.get(role, role) for role in task.columns if role != task.label_role}
     found = {}
     for role, column in roles.items():
@@ -103,8 +98,7 @@ def build_cells(prediction: Any, label_names: Sequence[str], answer: Answer) -> 
     if "value" in fields:
         return {f"{answer.prefix}prediction": fields["value"]}
     if "labels" in fields:
-        chosen: Any = " ".join(fields["labels"]) if answer.joined else list(fields["labels"])
-        cells: dict[str, Any] = {"prediction": chosen}
+        cells: dict[str, Any] = {"prediction": list(fields["labels"])}
     else:
         unsure = answer.abstain_below is not None and fields["score"] < answer.abstain_below
         cells = {"prediction": None if unsure else fields["label"], "score": fields["score"]}
@@ -161,17 +155,34 @@ def _name_from(table: TableFile, first: int) -> Callable[[int], str]:
 
 
 def _find_folders(finetuned: Finetuned, table: TableFile, roles: Mapping[str, str]) -> Callable[[str, Any], Any]:
-    """Return (role, cell) → the cell, with a path made one that can be opened from here."""
+    """Return (role, cell) → the cell, with a path made one that can be opened from here.
+
+    It starts where that of a table to train on may, or in the folder that the run's own data named.
+    """
     file_roles = set(finetuned.task.file_columns) & roles.keys()
-    folders = (str(table.file.parent), ".")
+    folders = list_folders({"path": str(table.file)}, None)
+    own = _read_own_data(finetuned).get("files_in")
 
     def resolve(role: str, cell: Any) -> Any:
         if role not in file_roles or not isinstance(cell, str) or os.path.isabs(cell):
             return cell
         folder = find_folder(cell, folders)
+        if own is not None and find_folder(cell, [own]) is not None:
+            if folder is not None and not os.path.samefile(os.path.join(folder, cell), os.path.join(own, cell)):
+                problem = f"{cell!r} is a file in {folder!r}, and another in {own!r}, where the run's own data are"
+                raise InputError(problem, "write whole paths")
+            folder = own
         return cell if folder is None else os.path.join(folder, cell)
 
     return resolve
+
+
+def _read_own_data(finetuned: Finetuned) -> Mapping[str, Any]:
+    """Return the block `data:` of the run's recipe; nothing where the run has no folder."""
+    if finetuned.folder is None:
+        return {}
+    values, _ = read_yaml(finetuned.folder / "recipe.yaml")
+    return values.get("data") or {}
 
 
 def _read_example(row: Mapping[str, Any], roles: Mapping[str, str], resolve: Callable[[str, Any], Any]) -> Example:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +114,27 @@ def test_pictures_that_a_table_names_lie_beside_it(
     assert main([str(finished_run), "set/in.csv", "--output", "out.json"]) == 0
     expected = [each.label for each in load_finetuned(finished_run).predict(pictures)]
     assert [row["prediction"] for row in json.loads(Path("out.json").read_text())] == expected
+
+
+def test_pictures_of_a_table_may_lie_where_those_of_the_run_did(
+    finished_run: Path, pictures: list, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    recipe = (run / "recipe.yaml").read_text()
+    assert "\ndata:\n" in recipe
+    (run / "recipe.yaml").write_text(recipe.replace("\ndata:\n", f"\ndata:\n  files_in: {tmp_path / 'own'}\n"))
+    for folder in ("own", "set"):
+        (tmp_path / folder).mkdir()
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / "own" / f"{number}.png")
+    (tmp_path / "set" / "in.csv").write_text("image\n" + "".join(f"{number}.png\n" for number in range(4)))
+    arguments = [str(run), str(tmp_path / "set" / "in.csv"), "--output", str(tmp_path / "out.json")]
+    assert main(arguments) == 0
+    expected = [each.label for each in load_finetuned(finished_run).predict(pictures)]
+    assert [row["prediction"] for row in json.loads((tmp_path / "out.json").read_text())] == expected
+    pictures[0].save(tmp_path / "set" / "2.png")
+    assert main(arguments) == 2
+    assert "'2.png' is a file in " in (told := capsys.readouterr().err) and "where the run's own data are" in told
 
 
 def test_pictures_inside_parquet_stay_and_datasets_still_reads_them(

@@ -7,6 +7,7 @@ hf-tune predict RUN TABLE.csv --output answers.csv [--probabilities] [--abstain-
 import argparse
 import dataclasses
 import glob
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,6 @@ from hf_tune.input_error import InputError
 if TYPE_CHECKING:
     from hf_tune.data.table_rows import TableFile, TableWriter
     from hf_tune.finetuned import Finetuned
-
-
-_ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +72,11 @@ def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _check_options(options: argparse.Namespace) -> None:
+    from hf_tune.data.table_rows import WRITTEN_ENDINGS
+
     output: Path | None = options.output
-    if output and output.suffix not in _ENDINGS:
-        raise InputError(f"{str(output)!r} is neither {' nor '.join(_ENDINGS)}", "give one of these endings")
+    if output and output.suffix not in WRITTEN_ENDINGS:
+        raise InputError(f"{str(output)!r} is neither {' nor '.join(WRITTEN_ENDINGS)}", "give one of these endings")
     if output and not output.parent.is_dir():
         raise InputError(f"there is no folder {str(output.parent)!r}", "make it first")
     if output and any(output.resolve() == Path(name).resolve() for name in options.inputs):
@@ -95,7 +95,6 @@ def _build_answer(options: argparse.Namespace, finetuned: "Finetuned") -> Any:
         probabilities=options.probabilities,
         abstain_below=options.abstain_below,
         prefix=options.prefix,
-        joined=options.output is None or options.output.suffix == ".csv",
     )
     check_answer(finetuned, answer)
     return answer
@@ -158,17 +157,33 @@ def find_files(inputs: Sequence[str], patterns: Sequence[str]) -> list[str]:
 def read_texts(inputs: Sequence[str]) -> list[Any]:
     """Return the texts of arguments: `-` is standard input, a file stands for its lines, anything else for itself.
 
-    A tab between two texts makes them a pair.
+    A tab between two texts makes them a pair. Raises `InputError` for a file whose encoding is not sure, and where
+    there is no line.
     """
+    from hf_tune.data.text_encoding import find_encoding, open_text
+
     lines: list[str] = []
     for name in inputs:
         if name == "-":
-            lines += sys.stdin.read().splitlines()
-        elif "\n" not in name and len(name) < 255 and Path(name).is_file():
-            lines += Path(name).read_text(encoding="utf-8").splitlines()
+            lines += _read_standard_input()
+        elif os.path.isfile(name):
+            with open_text(name, find_encoding(name, cure="save it as UTF-8")) as stream:
+                lines += [line.removesuffix("\n") for line in stream]
         else:
             lines.append(name)
+    if not lines:
+        raise InputError(
+            "there is nothing to predict: no line was read", "give texts, or a file with a text in each line"
+        )
     return [tuple(line.split("\t")) if line.count("\t") == 1 else line for line in lines]
+
+
+def _read_standard_input() -> list[str]:
+    try:
+        lines = [line.removesuffix("\n") for line in sys.stdin]
+    except UnicodeDecodeError:
+        raise InputError("standard input is not UTF-8", "give the file itself, whose encoding is found") from None
+    return [line.removeprefix("\ufeff") if not number else line for number, line in enumerate(lines)]
 
 
 def _write(
@@ -208,7 +223,6 @@ def _as_row(prediction: Any, label_names: Sequence[str]) -> dict[str, Any]:
 
     fields = dataclasses.asdict(prediction)
     scores = fields.pop("scores", {})
-    fields = {name: " ".join(value) if isinstance(value, tuple) else value for name, value in fields.items()}
     return fields | (list_scores(scores, label_names) if scores else {})
 
 

@@ -1,15 +1,15 @@
 """How a csv file is laid out: its separator, its header, and columns whose cells only look as if they were missing."""
 
 import csv
-import io
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hf_tune.data.text_encoding import open_bytes
+from hf_tune.data.text_encoding import open_text
 from hf_tune.input_error import InputError
 
 
@@ -33,24 +33,52 @@ class CsvFile:
     encoding: str
     dialect: Mapping[str, Any]
     """Arguments of `csv.reader` but the separator."""
+    decimal: str = "."
+    """What parts the whole of a number from its fraction."""
+    thousands: str | None = None
+    """What stands between groups of three digits."""
 
-    @property
-    def python_encoding(self) -> str:
-        """Return the encoding as `open` takes it, so that a mark at the start of UTF-8 is no part of the header."""
-        return "utf-8-sig" if self.encoding in ("ascii", "utf-8") else self.encoding
+    def read_rows(self, separator: str, *, closed: bool = False) -> Iterator[tuple[int, list[str]]]:
+        """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out.
 
-    def read_rows(self, separator: str) -> Iterator[tuple[int, list[str]]]:
-        """Yield the cells of each row, with the line that it ends in, from 1; blank lines are left out."""
-        with open_bytes(self.file) as stream:
-            text = io.TextIOWrapper(stream, encoding=self.python_encoding, errors="replace", newline="")
-            csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
-            reader = csv.reader(text, delimiter=separator, **self.dialect)
+        With `closed`, raises `InputError` where the file ends within quotes, as pandas does.
+        """
+        ended: list[bool] = []
+        first = 1
+        with open_text(self.file, self.encoding, errors="replace", newline="") as text:
+            reader = self._build_reader(_note_end(text, ended), separator)
             try:
-                yield from ((reader.line_num, row) for row in reader if row)
+                for row in reader:
+                    if closed and ended:
+                        problem = f"{self.file}: line {first} opens quotes that nothing closes"
+                        raise InputError(problem, "close them, or write each quote that is meant twice", at=AT)
+                    if row:
+                        yield reader.line_num, row
+                    first = reader.line_num + 1
             except csv.Error as error:
                 hint = "mend the file, or write `quoting: 3` where its quotes mean nothing"
                 problem = f"{self.file}: line {reader.line_num}: {error}"
                 raise InputError(problem, hint, at=AT) from None
+
+    def is_number(self, cell: str) -> bool:
+        """Return whether a cell is a number as this file writes them."""
+        plain = cell.replace(self.thousands, "") if self.thousands else cell
+        if self.decimal != ".":
+            plain = plain.replace(".", "?").replace(self.decimal, ".")
+        try:
+            float(plain)
+        except ValueError:
+            return False
+        return True
+
+    def _build_reader(self, lines: Iterator[str], separator: str) -> Any:
+        csv.field_size_limit(_LONGEST_CELL)  # Python's own is 131,072 letters, fewer than a long text has
+        try:
+            return csv.reader(lines, delimiter=separator, **self.dialect)
+        except TypeError as error:
+            option = next((name for name in self.dialect if name in str(error)), None)
+            at = ("load",) if option is None else ("load", option)
+            raise InputError(f"a csv file cannot be read so: {error}", "leave the option out", at=at) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +99,22 @@ class Cells:
         self.numbers.update(other.numbers)
 
 
+def _note_end(lines: Iterable[str], ended: list[bool]) -> Iterator[str]:
+    """Yield the lines; behind the last, which a row of csv asks for only where its quotes are open, note the end."""
+    yield from lines
+    ended.append(True)
+
+
 def find_separator(table: CsvFile) -> str:
     """Return the sign that cuts the first rows into as many cells as the header, and more than one.
 
-    A file of one column has none, and gets the comma. Raises `InputError` where several signs cut the header and the
-    rows do not tell which is meant.
+    A file of one column has none, and gets the comma; one called .tsv the tab, where it cuts the header. Raises
+    `InputError` where several signs cut the header and the rows do not tell which is meant.
     """
     rows = {sign: [cells for _, cells in itertools.islice(table.read_rows(sign), _HEAD_ROWS)] for sign in SEPARATORS}
     cutting = [sign for sign in SEPARATORS if rows[sign] and len(rows[sign][0]) > 1]
+    if "\t" in cutting and ".tsv" in Path(table.file.lower()).suffixes:
+        return "\t"
     even = [sign for sign in cutting if len({len(cells) for cells in rows[sign]}) == 1]
     found = even or cutting
     if len(found) > 1:
@@ -96,7 +132,8 @@ def name_separator(sign: str) -> str:
 def check_header(table: CsvFile, separator: str) -> list[str]:
     """Return the names in the first row.
 
-    Raises `InputError` where it is no header: one of its cells is a number, or a cell of its own column too.
+    Raises `InputError` where it is no header: one of its cells is a number, or a cell of its own column too; and where
+    it has a name twice, as pandas would call the second `name.1`.
     """
     rows = list(itertools.islice(table.read_rows(separator), _HEAD_ROWS))
     if len(rows) < 2:
@@ -109,10 +146,13 @@ def check_header(table: CsvFile, separator: str) -> list[str]:
         again = next((name for name, cell in zip(header, cells, strict=False) if name and name == cell), None)
         if again is not None:
             raise _build_header_error(table, f"{again!r} stands in its column in line {line} too", header)
-    numbers = [name for name in header if _is_number(name)]
+    numbers = [name for name in header if table.is_number(name)]
     counted = [str(number) for number in range(len(numbers))], [str(number + 1) for number in range(len(numbers))]
     if numbers and (len(numbers) == 1 or numbers not in counted):  # else pandas has numbered the columns
         raise _build_header_error(table, f"{numbers[0]!r} is a number", header)
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{table.file} has two columns called {twice!r}", "give every column its own name", at=AT)
     return header
 
 
@@ -136,7 +176,7 @@ def read_cells(table: CsvFile, separator: str, names: Sequence[str], first: int)
             if cell in MISSING:
                 found.missing[name, cell] += 1
             elif name not in found.words and cell:
-                (found.numbers if _is_number(cell) else found.words).add(name)
+                (found.numbers if table.is_number(cell) else found.words).add(name)
     return found
 
 
@@ -146,11 +186,3 @@ def _build_header_error(table: CsvFile, why: str, header: Sequence[str]) -> Inpu
     columns = {2: "text, label"}.get(len(header), columns)
     hint = f"where it has no header, write `column_names: [{columns}]` under `load:`; where this is it, `header: 0`"
     return InputError(f"{table.file}: its first row ({shown}) looks like data: {why}", hint, at=AT)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

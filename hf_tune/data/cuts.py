@@ -122,7 +122,7 @@ def cut_train(train: TrainRows, fractions: Mapping[str, float], seed: int) -> tu
         kept, cut = _cut(train.select(left), fraction, seed, name)
         parts[name] = left[cut]
         left = left[kept]
-        notes.append(_describe(train, parts[name], fraction, seed, name))
+        notes.append(_describe(train, parts[name], seed, name))
     return {**parts, "train": left}, notes
 
 
@@ -146,12 +146,13 @@ def _cut(train: TrainRows, fraction: float, seed: int, name: str) -> tuple[np.nd
     return np.sort(np.concatenate([np.flatnonzero(stays), rows[kept]])), rows[cut]
 
 
-def _describe(train: TrainRows, cut: np.ndarray, fraction: float, seed: int, name: str) -> str:
+def _describe(train: TrainRows, cut: np.ndarray, seed: int, name: str) -> str:
+    rows = f"{len(cut):,} of {train.count:,} rows"
     if train.groups is None:
         how = "at random" if train.labels is None else "stratified by label"
-        return f"The {name} split was cut from train: {fraction:.0%} of its rows, {how}, seed {seed}."
+        return f"The {name} split was cut from train: {rows}, {how}, seed {seed}."
     num_groups = len(np.unique(train.groups[cut]))
     return (
         f"The {name} split was cut from train by {train.group_column!r}: {num_groups} of its "
-        f"{len(np.unique(train.groups)):,} values, each whole, {len(cut):,} of {train.count:,} rows, seed {seed}."
+        f"{len(np.unique(train.groups)):,} values, each whole, {rows}, seed {seed}."
     )

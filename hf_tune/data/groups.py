@@ -8,6 +8,7 @@ from typing import Any
 import datasets
 import numpy as np
 
+from hf_tune.data.label_column import is_missing
 from hf_tune.data.row_origin import RowOrigin
 from hf_tune.input_error import InputError
 
@@ -111,8 +112,7 @@ def _read_cells(rows: datasets.Dataset, column: str, origin: RowOrigin) -> list[
 def _is_missing(cell: Any, feature: Any) -> bool:
     if isinstance(feature, datasets.ClassLabel):
         return cell is None or cell < 0
-    is_nan = isinstance(cell, float) and math.isnan(cell)
-    return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
+    return is_missing(cell)
 
 
 def _check_apart(groups: Groups) -> None:

@@ -1,16 +1,14 @@
 """The line of a file of json lines that cannot be read: `datasets` names a row, and neither file nor cure."""
 
-import io
 import json
 
-from hf_tune.data.text_encoding import open_bytes
+from hf_tune.data.text_encoding import open_text
 from hf_tune.input_error import InputError
 
 
 def check_lines(file: str, encoding: str) -> None:
     """Raise `InputError` for a line that is no json; a file that is one list or one object is not looked at."""
-    with open_bytes(file) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig" if encoding == "utf-8" else encoding, errors="replace")
+    with open_text(file, encoding, errors="replace") as text:
         for number, line in enumerate(text, 1):
             if number == 1 and not _is_object(line):
                 return

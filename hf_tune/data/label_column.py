@@ -43,7 +43,7 @@ class LabelColumn:
             raise self.build_type_error(wanted)
         cells = self.read_raw()
         for row, cell in enumerate(cells):
-            if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            if is_missing(cell):
                 raise self.build_row_error(row, "has no label", "fill it or take the row out")
         return cells
 
@@ -80,6 +80,12 @@ class LabelColumn:
         row = types.index(counts[-1][0])
         problem = f"has a label of type {types[row]} ({counts[-1][1]} rows), {counts[0][1]} others are {counts[0][0]}"
         return self.build_row_error(row, problem, "make them all words, or all numbers")
+
+
+def is_missing(cell: Any) -> bool:
+    """Return whether a cell holds nothing: no value, no number, or a word of blanks."""
+    is_nan = isinstance(cell, float) and math.isnan(cell)
+    return cell is None or is_nan or (isinstance(cell, str) and not cell.strip())
 
 
 def find_kind(feature: Any) -> str | None:

@@ -14,6 +14,7 @@ from hf_tune.data.label_column import (
     LabelColumn,
     check_same_kind,
     find_kind,
+    is_missing,
 )
 from hf_tune.data.labels import read_labels
 from hf_tune.input_error import InputError
@@ -104,7 +105,7 @@ def _read_sets(column: LabelColumn) -> list[list[str | int]]:
         raise column.build_type_error(wanted)
     sets = column.read_raw()
     for row, labels in enumerate(sets):
-        if labels is None or None in labels:
+        if labels is None or any(is_missing(each) for each in labels):
             missing = "has no list" if labels is None else "has an empty place in its list"
             raise column.build_row_error(row, f"{missing} in column {column.name!r}", "[] stands for no label")
         if find_kind(inner) == WHOLE_NUMBERS and len(set(labels)) < len(labels):

@@ -8,7 +8,8 @@ from typing import Any
 
 import datasets
 
-from hf_tune.data.picture_folders import ARCHIVES, load_folder
+from hf_tune.data.picture_folders import load_folder
+from hf_tune.data.picture_kinds import ARCHIVES
 from hf_tune.data.source_files import is_saved
 from hf_tune.input_error import InputError
 from hf_tune.own_function import find_function

@@ -9,14 +9,11 @@ from typing import Any
 
 import datasets
 
-from hf_tune.data.dicom_pictures import ENDINGS, is_dicom
-from hf_tune.data.picture_kinds import UNREAD_ENDINGS
+from hf_tune.data.dicom_pictures import is_dicom
+from hf_tune.data.picture_kinds import ARCHIVES, READ_ENDINGS, UNREAD_ENDINGS
 from hf_tune.input_error import InputError
 
 
-_ADDED_ENDINGS = (*ENDINGS, ".avif")
-"""Of pictures that are read, and that `imagefolder` of datasets 5.2 does not know."""
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 _OF_THE_CALL = ("keep_in_memory", "num_proc", "save_infos", "split", "streaming", "verification_mode")
 """Arguments of `load_dataset` that `load_dataset_builder` does not take."""
 
@@ -26,19 +23,21 @@ def load_folder(load: Mapping[str, Any]) -> Any:
 
     Raises `InputError` where it holds archives, or pictures that would be left out without a word.
     """
+    from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+
     files = list(_list_files(load))
     endings = Counter(_get_ending(file) for file in files)
     if not _is_picture_folder(load, endings):
         return None
     _check_archives(load, files)
     _check_unread(load, files)
-    if not any(endings[ending] for ending in _ADDED_ENDINGS):
+    if not any(endings[ending] for ending in READ_ENDINGS if ending not in ImageFolder.EXTENSIONS):
         return None
     return _load_with_added_endings(load)
 
 
 def _load_with_added_endings(load: Mapping[str, Any]) -> Any:
-    """Return what `load_dataset` returns, of a builder that takes more files for pictures.
+    """Return what `load_dataset` returns, of a builder that takes more files for pictures than that of datasets 5.2.
 
     Its name parts its cache from that of the same folder as `load_dataset` reads it.
     """
@@ -47,7 +46,7 @@ def _load_with_added_endings(load: Mapping[str, Any]) -> Any:
         folder = str(Path(arguments.pop("path"), arguments.pop("data_dir", None) or ""))
         arguments |= {"path": "imagefolder", "data_dir": folder}
     builder = datasets.load_dataset_builder(**{"name": "more_pictures", **arguments})
-    builder.EXTENSIONS = [*builder.EXTENSIONS, *_ADDED_ENDINGS]
+    builder.EXTENSIONS = list(dict.fromkeys([*builder.EXTENSIONS, *READ_ENDINGS]))
     if load.get("streaming"):
         return builder.as_streaming_dataset(split=load.get("split"))
     builder.download_and_prepare(num_proc=load.get("num_proc"), download_mode=load.get("download_mode"))
@@ -90,7 +89,7 @@ def _is_picture_folder(load: Mapping[str, Any], endings: Counter) -> bool:
 
     if str(load["path"]) == "imagefolder":
         return True
-    pictures = {*ImageFolder.EXTENSIONS, *_ADDED_ENDINGS, *UNREAD_ENDINGS}
+    pictures = {*ImageFolder.EXTENSIONS, *READ_ENDINGS, *UNREAD_ENDINGS}
     found = sum(endings[ending] for ending in pictures)
     return found > 0 and 2 * found >= sum(endings.values())
 

@@ -3,7 +3,12 @@
 import struct
 from types import MappingProxyType
 
+from hf_tune.data.dicom_pictures import ENDINGS
 
+
+READ_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", *ENDINGS)
+"""Endings of files that are pictures wherever a folder or a column is looked through for them."""
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 UNREAD_ENDINGS = MappingProxyType(
     {
         **dict.fromkeys((".heic", ".heif"), "save them as JPEG: `pip install pillow-heif`, or the phone's own export"),

@@ -21,6 +21,7 @@ from hf_tune.data.loading import load_raw
 from hf_tune.data.picture_paths import resolve_splits
 from hf_tune.data.positive_label import put_positive_last
 from hf_tune.data.row_origin import RowOrigin, build_origin
+from hf_tune.data.source_files import VALIDATION_NAMES
 from hf_tune.data.split_expressions import check_disjoint, find_pieces, join_pieces
 from hf_tune.data.stream_heads import leave_encoded, read_tables
 from hf_tune.data.stream_labels import LabelReader
@@ -30,7 +31,6 @@ from hf_tune.input_error import InputError
 from hf_tune.task import REGRESSION, SINGLE_LABEL, Example, Kept, ProblemType, Task
 
 
-_VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 _MADE_VALIDATION = 0.1
 SHUFFLE_BUFFER = 1_000
 
@@ -226,7 +226,7 @@ def _plan(plan: SplitPlan, raw: Mapping[str, Any]) -> dict[str, str | float]:
     """Return for each split its expression, or the fraction of train to cut."""
     validation = plan.validation
     if validation is None:
-        validation = next((name for name in _VALIDATION_NAMES if name in raw), _MADE_VALIDATION)
+        validation = next((name for name in VALIDATION_NAMES if name in raw), _MADE_VALIDATION)
     planned: dict[str, str | float | None] = {"train": plan.train, "validation": validation}
     planned["test"] = plan.test if plan.test is not None else ("test" if "test" in raw else None)
     return {name: value for name, value in planned.items() if value is not None}

@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 
+from hf_tune.data.label_column import is_missing
 from hf_tune.input_error import InputError
 from hf_tune.task import MULTI_LABEL, REGRESSION, ProblemType
 
@@ -27,7 +28,7 @@ class LabelReader:
 
         Raises `InputError` for a cell without a label, and for a label that no one knew before the run began.
         """
-        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        if is_missing(cell):
             raise InputError("has no label", "fill it or take the row out")
         if self.problem_type == REGRESSION:
             return self._read_number(cell)

@@ -14,8 +14,10 @@ import PIL.Image
 import pyarrow.compute
 
 from hf_tune.data.loading import load_raw
+from hf_tune.data.picture_kinds import READ_ENDINGS
 from hf_tune.data.picture_paths import find_folder, list_folders
-from hf_tune.data.source_files import PICTURE_ENDINGS, draft_load
+from hf_tune.data.source_files import draft_load
+from hf_tune.data.table_files import settle_load
 from hf_tune.input_error import InputError
 
 
@@ -80,7 +82,7 @@ def survey_data(path: str) -> Survey:
     Raises `InputError` where nothing is there, nothing is of a known kind, or it cannot be loaded.
     """
     load = draft_load(path)
-    raw = load_raw(load)
+    raw = load_raw(settle_load(load).load)
     train = next((name for name in ("train", "training") if name in raw), max(raw, key=lambda name: len(raw[name])))
     rows = raw[train]
     if not len(rows):
@@ -115,7 +117,7 @@ def _survey_column(rows: datasets.Dataset, name: str) -> ColumnSurvey:
         kinds |= _name_words(texts, counts, len(rows))
     elif isinstance(feature, datasets.Value) and feature.dtype.startswith("float"):
         kinds.add("numbers")
-    elif isinstance(feature, datasets.Value) and feature.dtype.startswith(("int", "uint", "bool")):
+    elif isinstance(feature, datasets.Value) and feature.dtype.startswith(("int", "uint")):
         counts = _count(rows, name)
         kinds |= {"classes", "whole numbers"} if _are_classes(counts, len(rows)) else set()
     characters = int(np.quantile([len(text) for text in texts], 0.95)) if texts else 0
@@ -132,7 +134,7 @@ def _name_words(texts: Sequence[str], counts: Mapping[str, int], num_rows: int) 
     """Return what a column of words may be; short words that come again are classes, others texts."""
     if not texts:
         return set()
-    if all(text.lower().endswith(PICTURE_ENDINGS) for text in texts):
+    if all(text.lower().endswith(READ_ENDINGS) for text in texts):
         return {"file"}
     is_short = np.quantile([len(text) for text in texts], 0.95) < 60
     return {"classes"} if is_short and _are_classes(counts, num_rows) else {"text"}

@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,12 @@ from hf_tune.data.csv_layout import (
 )
 from hf_tune.data.findings import Finding
 from hf_tune.data.json_lines import check_lines
+from hf_tune.data.source_files import FORMATS
 from hf_tune.data.text_encoding import check_encoding, find_encoding
 from hf_tune.input_error import InputError
 
 
-_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+_SUFFIXES = frozenset(ending for ending, kind in FORMATS.items() if kind in ("csv", "json"))
 _OTHER_ROWS = ("comment", "engine", "lineterminator", "skiprows", "skip_blank_lines", "skipfooter")
 _OTHER_COLUMNS = ("dialect", "index_col", "names", "prefix", "usecols")
 """Options of csv files after which rows are no more what stands in the file."""
@@ -57,7 +57,8 @@ def settle_load(load: Mapping[str, Any]) -> SettledLoad:
     encoding = str(load.get("encoding") or found.get("encoding") or "utf-8")
     is_plain = not load.keys() & {*_OTHER_ROWS, *_OTHER_COLUMNS} and load.get("header", 0) == 0
     if isinstance(config, CsvConfig) and is_plain:
-        tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config)) for file in files]
+        numbers = {"decimal": config.decimal, "thousands": config.thousands}
+        tables = [CsvFile(file=file, encoding=encoding, dialect=_find_dialect(config), **numbers) for file in files]
         options, more = _settle_layout(tables, config, load)
         found, findings = {**found, **options}, [*findings, *more]
     elif isinstance(config, JsonConfig):
@@ -81,9 +82,9 @@ def _find_config(load: Mapping[str, Any]) -> Any:
 
 
 def _holds_rows(folder: str) -> bool:
-    """Return whether most files of a folder hold rows: that is what `datasets` (5.2) goes by."""
-    suffixes = Counter(Path(name).suffix.lower() for _, _, files in os.walk(folder) for name in files)
-    return bool(suffixes) and suffixes.most_common(1)[0][0] in _SUFFIXES
+    """Return whether a file of a folder holds rows, packed or not; which of its files count, `datasets` says."""
+    suffixes = (Path(name.lower()).suffixes for _, _, files in os.walk(folder) for name in files)
+    return any(not _SUFFIXES.isdisjoint(each) for each in suffixes)
 
 
 def _list_files(config: Any) -> list[str]:
@@ -116,8 +117,8 @@ def _settle_encoding(files: Sequence[str], load: Mapping[str, Any]) -> tuple[dic
 
 
 def _find_dialect(config: CsvConfig) -> dict[str, Any]:
-    names = ("quotechar", "doublequote", "escapechar", "skipinitialspace", "quoting")
-    return {name: getattr(config, name) for name in names}
+    names = ("doublequote", "escapechar", "skipinitialspace", "quoting")
+    return {"quotechar": config.quotechar or None, **{name: getattr(config, name) for name in names}}
 
 
 def _settle_layout(

@@ -16,11 +16,12 @@ import pyarrow.parquet
 
 from hf_tune.command_output import say_result
 from hf_tune.data.csv_layout import CsvFile, find_separator
-from hf_tune.data.text_encoding import find_encoding
+from hf_tune.data.source_files import FORMATS
+from hf_tune.data.text_encoding import find_encoding, open_text
 from hf_tune.input_error import InputError
 
 
-ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+WRITTEN_ENDINGS = (".csv", ".json", ".jsonl", ".parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +53,10 @@ class TableFile:
             )
             schemas = [pyarrow.Table.from_pylist(rows).schema for rows in batches]
             return pyarrow.unify_schemas(schemas, promote_options="permissive")
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
             hint = "parquet wants one type a column; write .json or .csv"
-            raise InputError(f"a column of {self.file} holds values of several types: {error}", hint) from None
+            problem = f"a column of {self.file} holds values of several types, or one that is too large: {error}"
+            raise InputError(problem, hint) from None
 
     def read_batches(self, size: int) -> Iterator[list[dict[str, Any]]]:
         """Yield the rows in their order, so many at a time; raises `InputError` for one that cannot be read."""
@@ -67,30 +69,31 @@ class TableFile:
             yield batch
 
     def _read_csv(self, layout: CsvFile) -> Iterator[dict[str, Any]]:
-        rows = layout.read_rows(self.separator)
+        rows = layout.read_rows(self.separator, closed=True)
         next(rows)
         for line, row in rows:
-            if len(row) != len(self.columns):
+            if len(row) > len(self.columns):
                 problem = f"{self.file}:{line}: {len(row)} cells, and the first line names {len(self.columns)} columns"
                 raise InputError(problem, f"cells are parted by {self.separator!r}; quote those that contain it")
-            yield dict(zip(self.columns, row, strict=True))
+            yield dict(itertools.zip_longest(self.columns, row, fillvalue=""))
 
 
 def is_table(name: str) -> bool:
     """Return whether a name is that of a file which holds a table."""
-    return name.lower().endswith(ENDINGS) and os.path.isfile(name)
+    return name.lower().endswith(tuple(FORMATS)) and os.path.isfile(name)
 
 
 def open_table(name: str) -> TableFile:
     """Return a table whose columns are known; raises `InputError` where it is none, or has no row."""
     file = Path(name)
-    if file.suffix == ".parquet":
+    kind = FORMATS.get(file.suffix.lower())
+    if kind == "parquet":
         try:
             schema = pyarrow.parquet.read_schema(file)
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise InputError(f"{name!r} is no parquet file: {error}", "write it again") from None
         return TableFile(file=file, columns=tuple(schema.names), schema=schema)
-    if file.suffix in (".csv", ".tsv"):
+    if kind == "csv":
         return _open_csv(file)
     columns = dict.fromkeys(key for row in _read_json(file) for key in row)
     if not columns:
@@ -105,7 +108,7 @@ def _open_csv(file: Path) -> TableFile:
     try:
         encoding = find_encoding(str(file))
         known = CsvFile(file=str(file), encoding=encoding, dialect={})
-        separator = "\t" if file.suffix == ".tsv" else find_separator(known)
+        separator = find_separator(known)
     except InputError as error:
         hint = "save it as UTF-8, with commas; spreadsheets call that `CSV UTF-8`"
         raise InputError(error.problem, hint) from None
@@ -120,19 +123,15 @@ def _open_csv(file: Path) -> TableFile:
 
 def _read_json(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the objects of a list, or of a file with one in each line."""
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            first = next((sign for line in stream if (sign := line.strip()[:1])), "")
-            stream.seek(0)
-            rows = _load(file, stream.read(), 1) if first == "[" else _read_lines(file, stream)
-            for number, row in enumerate(rows):
-                if not isinstance(row, dict):
-                    hint = "give a list of objects, or a file with one object in each line"
-                    raise InputError(f"row {number} of {file} is no object but {row!r:.40}", hint)
-                yield row
-    except UnicodeDecodeError as error:
-        found = f"byte 0x{error.object[error.start]:02x}"
-        raise InputError(f"{str(file)!r} is not UTF-8: {found}", "save it as UTF-8") from None
+    with open_text(str(file), find_encoding(str(file), cure="save it as UTF-8")) as stream:
+        first = next((sign for line in stream if (sign := line.strip()[:1])), "")
+        stream.seek(0)
+        rows = _load(file, stream.read(), 1) if first == "[" else _read_lines(file, stream)
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                hint = "give a list of objects, or a file with one object in each line"
+                raise InputError(f"row {number} of {file} is no object but {row!r:.40}", hint)
+            yield row
 
 
 def _read_lines(file: Path, stream: Any) -> Iterator[Any]:
@@ -187,6 +186,13 @@ class TableWriter:
         if self.file is None and not self.num_rows:
             self.csv.writeheader()
         self.num_rows += len(rows)
+        try:
+            self._write_rows(rows)
+        except UnicodeEncodeError as error:
+            problem = f"a cell holds {error.object[error.start]!r}, for which {error.encoding} has no bytes"
+            raise InputError(problem, "mend it, or write .json, which can hold it") from None
+
+    def _write_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
         if self.ending == ".parquet":
             self._write_parquet(rows)
         elif self.ending == ".csv":
@@ -230,13 +236,15 @@ class TableWriter:
                 self.schema = pyarrow.schema(fields, metadata=self.metadata)
                 self.parquet = pyarrow.parquet.ParquetWriter(self.part, self.schema)
             self.parquet.write_table(pyarrow.Table.from_pylist(found, schema=self.schema))
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError) as error:
             hint = "parquet wants one type a column; write .json or .csv"
-            raise InputError(f"a column holds values of several types: {error}", hint) from None
+            raise InputError(
+                f"a column holds values of several types, or one that is too large: {error}", hint
+            ) from None
 
     def _flatten(self, name: str, value: Any) -> Any:
         value = _refuse_bytes(name, value)
-        return json.dumps(value, default=str) if isinstance(value, (list, dict)) else value
+        return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, (list, tuple, dict)) else value
 
 
 def _refuse_bytes(name: str, value: Any) -> Any:

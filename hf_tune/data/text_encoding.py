@@ -21,6 +21,8 @@ _COMMON = (
     *("cp1255", "cp1256", "cp1257", "cp866", "iso8859_2", "iso8859_15", "cp850", "cp852", "mac_roman"),
 )
 """Likely encodings; of those that read a file alike the first is taken."""
+_SELDOM = ("mac_roman", "cp850", "cp852", "cp1257")
+"""Encodings that a sample is seldom in; where it can be cp1252 too, they are not sure."""
 _SCRIPTS = (("cp932", "ぁ", "ヿ", 0.3), ("euc_jp", "ぁ", "ヿ", 0.3), ("cp949", "가", "힣", 0.9))
 """Encoding, first and last letter of a script, and the least share of letters of a text that are of it.
 
@@ -59,16 +61,25 @@ def open_bytes(file: str) -> Any:
     return fsspec.open(file, "rb", compression="infer")
 
 
-def find_encoding(file: str) -> str:
+def open_text(file: str, encoding: str, errors: str = "strict", newline: str | None = None) -> Any:
+    """Return a file opened to read text, unpacked where it is packed, without a mark at the start of UTF-8."""
+    name = "utf-8-sig" if codecs.lookup(encoding).name in ("ascii", "utf-8") else encoding
+    return fsspec.open(file, "rt", compression="infer", encoding=name, errors=errors, newline=newline)
+
+
+def find_encoding(file: str, cure: str = "") -> str:
     """Return `ascii`, `utf-8` or another encoding that a file is surely in.
 
     Raises `InputError` where it is not sure, with line, byte and how the line would read; and where one byte of a file
-    that is UTF-8 elsewhere is broken.
+    that is UTF-8 elsewhere is broken. `cure` is the hint for a file that no recipe loads.
     """
     with open_bytes(file) as stream:
         head = stream.read(4)
     marked = next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)
     if marked is not None:
+        cut = _find_failure(file, marked)
+        if cut is not None:
+            raise cut.build_error(file, f"is not {marked}, as which the file begins", cure or "save it as UTF-8")
         return marked
     failure = _find_failure(file, "utf-8")
     sample = _read_beyond_ascii(file)
@@ -76,7 +87,7 @@ def find_encoding(file: str) -> str:
         return "utf-8" if sample else "ascii"
     if _is_nearly_utf_8(sample):
         hint = "mend it, or write `encoding_errors: replace`"
-        raise failure.build_error(file, "is not UTF-8, which the rest of the file is", hint)
+        raise failure.build_error(file, "is not UTF-8, which the rest of the file is", cure or hint)
     guess = _guess(sample)
     if guess is not None and _find_failure(file, guess) is None:
         return guess
@@ -84,7 +95,7 @@ def find_encoding(file: str) -> str:
     told = ", ".join(f"{text!r} as {name}" for name, text in readings.items())
     hint = f"write which it is, such as `encoding: {next(iter(readings))}`" if readings else "save it as UTF-8"
     more = f": it reads {told}" if told else ""
-    raise failure.build_error(file, f"is not UTF-8, and what else it is, is not sure{more}", hint)
+    raise failure.build_error(file, f"is not UTF-8, and what else it is, is not sure{more}", cure or hint)
 
 
 def check_encoding(file: str, encoding: str) -> None:
@@ -148,7 +159,8 @@ def _is_nearly_utf_8(sample: bytes) -> bool:
 def _guess(sample: bytes) -> str | None:
     """Return the common encoding that a sample is surely in, None where another would read it as well.
 
-    charset-normalizer (3.5) does not know Japanese and Korean from what only decodes so: there the script tells.
+    charset-normalizer (3.5) does not know Japanese and Korean from what only decodes so: there the script tells. It
+    takes Finnish of cp1252 for Mac Roman, and some French for Baltic.
     """
     script = next((each[0] for each in _SCRIPTS if _is_script(sample, *each)), None)
     if script is not None:
@@ -161,15 +173,28 @@ def _guess(sample: bytes) -> str | None:
         is_close = other.chaos <= _MOST_CHAOS and other.coherence > best.coherence - _LEAD
         if is_close and str(other) != str(best):
             return None
-    return _find_common(best.could_be_from_charset)
+    guess = _find_common(best.could_be_from_charset)
+    return None if guess in _SELDOM and _can_be(sample, "cp1252") else guess
+
+
+def _can_be(sample: bytes, name: str) -> bool:
+    """Return whether every byte of a sample has a meaning in an encoding."""
+    try:
+        sample.decode(name)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_script(sample: bytes, name: str, first: str, last: str, share: float) -> bool:
-    """Return whether so many of the letters beyond ASCII that a sample has in an encoding are of one script."""
-    try:
-        letters = [sign for sign in sample.decode(name) if sign.isalpha() and not sign.isascii()]
-    except UnicodeDecodeError:
+    """Return whether so many of the letters beyond ASCII that a sample has in an encoding are of one script.
+
+    Of cp949 only pairs of bytes beyond ASCII count: an umlaut of a Mac and the next letter are a syllable too.
+    """
+    if not _can_be(sample, name):
         return False
+    text = sample.decode("euc_kr" if name == "cp949" else name, "replace")
+    letters = [sign for sign in text if sign.isalpha() and not sign.isascii()]
     return len(letters) >= _LETTERS and sum(first <= sign <= last for sign in letters) >= share * len(letters)
 
 
@@ -181,9 +206,7 @@ def _read_otherwise(sample: bytes, failure: _Failure) -> Iterator[tuple[str, str
     """Yield common encodings that the sample can be in, with how the failing line reads around its first sign."""
     told: set[str] = set()
     for name in _COMMON:
-        try:
-            sample.decode(name)
-        except UnicodeDecodeError:
+        if not _can_be(sample, name):
             continue
         signs = failure.content.decode(name, "replace").strip()
         first = next((place for place, sign in enumerate(signs) if not sign.isascii()), 0)

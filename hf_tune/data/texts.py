@@ -12,7 +12,7 @@ def read_text(value: Any, role: str) -> str:
     """Return the text of one cell, the turns of a dialogue joined by line ends.
 
     A message `{role: user, content: Hello}` is the turn `user: Hello`. Raises `InputError` where it is no text, or
-    nothing but blanks.
+    nothing but blanks, or holds half of a pair of surrogates, as cut JSON does.
     """
     if isinstance(value, list):
         value = [_read_message(turn) for turn in value]
@@ -24,6 +24,11 @@ def read_text(value: Any, role: str) -> str:
         )
     if not any(sign.isprintable() and not sign.isspace() for sign in value):  # a zero-width blank is no text either
         raise InputError(f"`{role}` is empty", "fill it or take the row out")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        problem = f"`{role}` holds {value[error.start]!r}, half of a sign"
+        raise InputError(problem, "mend it or take the row out") from None
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
+from hf_tune.data.source_files import VALIDATION_NAMES
 from hf_tune.data.survey import Survey
 from hf_tune.task import Choice, Suggestion
 
@@ -17,7 +18,6 @@ from hf_tune.task import Choice, Suggestion
 _PART = 0.15
 """Of train, for a split that the data does not have."""
 _MOST = 0.3
-_VALIDATION = ("validation", "valid", "val", "dev")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def choose_splits(survey: Survey, label: Choice | None) -> dict[str, Any]:
     rows, rarest = survey.rows[survey.train], min(counts.values(), default=survey.rows[survey.train])
     part = max(_PART, math.ceil(100 * len(counts) / rows) / 100)
     found: dict[str, Any] = {} if survey.train == "train" else {"train": survey.train}
-    has_validation = any(name in survey.rows for name in _VALIDATION)
+    has_validation = any(name in survey.rows for name in VALIDATION_NAMES)
     how = "of train, with all classes in the same shares" if counts else "of train, at random"
     if not has_validation and part <= _MOST and rarest >= 2:
         found["validation"] = Choice(value=part, why=f"{how}: chooses the best epoch")
@@ -105,8 +105,11 @@ def fill_values(blocks: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_text(blocks: Mapping[str, Any], header: Sequence[str]) -> str:
-    """Return the recipe: a line of the header each as a comment, the blocks, and behind each choice its reason."""
-    comments = "\n".join(f"# {line}".rstrip() for line in header)
+    """Return the recipe: a line of the header each as a comment, the blocks, and behind each choice its reason.
+
+    A line end in the name of a column or class, which would end the comment, is a blank there.
+    """
+    comments = "\n".join(f"# {_join_lines(line)}".rstrip() for line in header)
     parts = ["\n".join(_write_lines({name: block}, 0)) for name, block in blocks.items()]
     return f"{comments}\n" + "\n\n".join(parts) + "\n"
 
@@ -118,7 +121,11 @@ def _write_lines(block: Mapping[str, Any], depth: int) -> Iterator[str]:
             yield from _write_lines(value, depth + 1)
             continue
         plain, why = (value.value, value.why) if isinstance(value, Choice) else (value, "")
-        yield f"{'  ' * depth}{_dump(name, plain)}" + (f" # {why}" if why else "")
+        yield f"{'  ' * depth}{_dump(name, plain)}" + (f" # {_join_lines(why)}" if why else "")
+
+
+def _join_lines(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 def _dump(name: str, value: Any) -> str:

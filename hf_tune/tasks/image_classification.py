@@ -18,6 +18,7 @@ from hf_tune.data.first_columns import choose_label, choose_metric, choose_pictu
 from hf_tune.data.frames import count_frames, find_multi_frame
 from hf_tune.data.images import read_image
 from hf_tune.data.mixing import CutMix, Mixing, Mixup, build_mixing
+from hf_tune.data.picture_kinds import READ_ENDINGS
 from hf_tune.input_error import InputError
 from hf_tune.model.first_pictures import (
     choose_augmentation,
@@ -236,17 +237,5 @@ TASK = Task(
     sample='"some.png"',
     file_columns=("image",),
     suggest=suggest,
-    input_patterns=(
-        "*.png",
-        "*.jpg",
-        "*.jpeg",
-        "*.webp",
-        "*.bmp",
-        "*.tif",
-        "*.tiff",
-        "*.gif",
-        "*.avif",
-        "*.dcm",
-        "*.dicom",
-    ),
+    input_patterns=tuple(f"*{ending}" for ending in READ_ENDINGS),
 )

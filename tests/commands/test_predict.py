@@ -1,7 +1,9 @@
 """`hf-tune predict`: which files it takes, and that its numbers are those of the run."""
 
 import csv
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from hf_tune import load_finetuned
-from hf_tune.commands.predict import find_files, main
+from hf_tune.commands.predict import find_files, main, read_texts
 from hf_tune.input_error import InputError
 
 
@@ -133,3 +135,56 @@ def test_an_input_that_stands_for_no_file_is_refused(name: str, tmp_path: Path) 
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=r"stands for no file; a folder's files must be \*\.png, \*\.jpg"):
         find_files([str(tmp_path / name)], ("*.png", "*.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        ("one\ntwo\n", ["one", "two"]),
+        ("\ufeffone\r\na\tb\r\n", ["one", ("a", "b")]),
+        ("a\u2028b\x85c\fd\n", ["a\u2028b\x85c\fd"]),
+    ],
+)
+def test_a_file_of_texts_and_standard_input_are_cut_at_line_ends_alone(
+    content: str, lines: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_bytes(content.encode())
+    assert read_texts([str(tmp_path / "a.txt")]) == lines
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode()), encoding="utf-8"))
+    assert read_texts(["-", "more"]) == [*lines, "more"]
+
+
+def test_a_file_of_texts_is_read_in_its_own_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Der Film war schön und großartig\nDas Essen war übel und kühl\n"
+    (tmp_path / "a.txt").write_bytes(text.encode("cp1252"))
+    assert read_texts([str(tmp_path / "a.txt")]) == text.splitlines()
+    (tmp_path / "b.txt").write_bytes("5€\n".encode("cp1252"))
+    with pytest.raises(InputError, match=r"b.txt: line 1, byte 1 \(0x80\) is not UTF-8.*; save it as UTF-8"):
+        read_texts([str(tmp_path / "b.txt")])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("5€".encode("cp1252")), encoding="utf-8"))
+    with pytest.raises(InputError, match="standard input is not UTF-8; give the file itself"):
+        read_texts(["-"])
+
+
+def test_several_labels_are_a_list_in_every_format(save_run: Callable[..., Path], tmp_path: Path) -> None:
+    run = str(save_run("bert", "full", ("very red", "green", "blue"), "multi_label_classification"))
+    texts = ["the rose", "sea"]
+    expected = [list(each.labels) for each in load_finetuned(run).predict(texts)]
+    for name in ("a.csv", "a.json", "a.parquet"):
+        assert main([run, *texts, "--output", str(tmp_path / name)]) == 0
+    with (tmp_path / "a.csv").open(encoding="utf-8") as file:
+        assert [json.loads(row["labels"]) for row in csv.DictReader(file)] == expected
+    assert [row["labels"] for row in json.loads((tmp_path / "a.json").read_text())] == expected
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet")["labels"].to_pylist() == expected
+
+
+def test_a_text_that_is_no_name_of_a_file_stands_for_itself() -> None:
+    """220 Cyrillic letters are 440 bytes, more than a name can have."""
+    texts = ["ы" * 220, "x" * 5000, "a\nb", "nothing\0"]
+    assert read_texts(texts) == texts
+
+
+def test_where_no_line_was_read_there_is_nothing_to_predict(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").touch()
+    with pytest.raises(InputError, match="there is nothing to predict: no line was read; give texts, or a file"):
+        read_texts([str(tmp_path / "a.txt")])

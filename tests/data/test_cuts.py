@@ -125,6 +125,15 @@ def test_rows_that_have_to_stay_are_never_cut() -> None:
         cut_train(TrainRows(count=3, kept=np.ones(3, dtype=bool)), {"test": 0.5}, 0)
 
 
+def test_a_cut_is_told_in_rows() -> None:
+    """As a share in whole per cent 0.004 was 0 % and 0.125 was 12 %."""
+    _, notes = cut_train(TrainRows(count=2000), {"test": 0.004, "validation": 0.125}, 7)
+    assert notes == [
+        "The test split was cut from train: 8 of 2,000 rows, at random, seed 7.",
+        "The validation split was cut from train: 249 of 2,000 rows, at random, seed 7.",
+    ]
+
+
 def test_pictures_of_a_patient_stay_together(tmp_path: Path) -> None:
     """A folder of pictures beside a table, as `datasets` reads it."""
     (tmp_path / "scans").mkdir()

@@ -42,6 +42,8 @@ def test_the_kind_of_a_cell_is_what_its_feature_says(feature: Any, kind: str | N
     ("cells", "feature"),
     [
         (["a", None], Value("string")),
+        (["a", ""], Value("string")),
+        (["a", " \t"], Value("large_string")),
         ([1, None], Value("int64")),
         ([0.0, float("nan")], Value("float64")),
         ([0, None], datasets.ClassLabel(names=["a", "b"])),

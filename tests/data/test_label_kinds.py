@@ -123,6 +123,7 @@ def test_numbers_in_sets_are_sorted_as_numbers_and_class_labels_keep_their_names
     [
         ([["a"], ["b"]], [["a"], ["c"]], r"row 1 of split 'test' has label 'c', which train does not have; .* a, b"),
         ([["a"], None], [["a"]], r"row 1 of split 'train' has no list in column 'label'; \[\] stands for no label"),
+        ([["a"]], [["a", " "]], "row 0 of split 'test' has an empty place in its list in column 'label'"),
         ([["a"]], [["a", None]], "row 0 of split 'test' has an empty place in its list in column 'label'"),
         ([[0.5]], [[0.5]], r"split 'train' holds lists of numbers with a fraction \(float64\), not lists of words or"),
         ([["a"]], ["a"], r"split 'test' holds words \(string\), not lists of words or whole numbers"),

@@ -20,13 +20,14 @@ def touch(folder: Path, *names: str) -> None:
     ("names", "load"),
     [
         (["cat/a.png", "dog/b.JPG", "README.md"], {"path": "imagefolder", "data_dir": "{}"}),
+        (["cat/a.dcm", "dog/b.DICOM", "dog/c.avif"], {"path": "imagefolder", "data_dir": "{}"}),
         (["train/cat/a.png", "val/dog/b.png"], {"path": "imagefolder", "data_dir": "{}"}),
         (["a.png", "b.png", "metadata.csv"], {"path": "imagefolder", "data_dir": "{}"}),
         (["train.parquet", "test.parquet", "README.md"], {"path": "{}"}),
         (["a.csv", "pictures/a.png"], {"path": "csv", "data_files": {"train": "{}/a.csv"}}),
         (
             ["x_train.tsv", "x_test.tsv"],
-            {"path": "csv", "data_files": {"test": "{}/x_test.tsv", "train": "{}/x_train.tsv"}, "sep": "\t"},
+            {"path": "csv", "data_files": {"test": "{}/x_test.tsv", "train": "{}/x_train.tsv"}},
         ),
         (
             ["dev/1.jsonl", "train/1.jsonl", "train/2.jsonl"],
@@ -58,6 +59,8 @@ def test_a_file_is_loaded_by_its_ending(name: str, path: str, tmp_path: Path) ->
         (["a.txt", "b.txt", "c.doc"], "", r"holds no file of a known kind; found: 2 \.txt, 1 \.doc; known are"),
         (["a.zip"], "", "found: 1 .zip; unpack it first"),
         (["a.zip"], "a.zip", "is of no known kind; unpack it first"),
+        (["a.7z"], "a.7z", "is of no known kind; unpack it first"),
+        (["a.dcm"], "a.dcm", "is of no known kind; give the folder of the class folders"),
         (["a.png"], "a.png", "is of no known kind; give the folder of the class folders"),
         (["a.png", "b.png"], "", "stand in no class folders; make a folder for each class"),
         (["cat/a.png", "cat/b.png"], "", "there is one class folder only in .*: 'cat'; two are needed"),

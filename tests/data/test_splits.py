@@ -61,7 +61,7 @@ def test_a_missing_validation_split_is_cut_from_train_and_said() -> None:
     splits = load()
     assert (len(splits.train), len(splits.validation), splits.test) == (36, 4, None)
     assert set(splits.train.rows["text"]).isdisjoint(splits.validation.rows["text"])
-    assert "cut from train: 10%" in splits.notes[0] and "no test split" in splits.notes[1]
+    assert "cut from train: 4 of 40 rows" in splits.notes[0] and "no test split" in splits.notes[1]
     assert load().validation.rows["text"][:] == splits.validation.rows["text"][:]
 
 

@@ -45,6 +45,7 @@ def test_whole_numbers_are_names_like_words() -> None:
     [
         (SINGLE_LABEL, WORDS, "z", "has label 'z', which validation does not have; labels of validation: x, y"),
         (SINGLE_LABEL, WORDS, None, "has no label"),
+        (SINGLE_LABEL, WORDS, "", "has no label"),
         (SINGLE_LABEL, NAMED, 2, "has label 2, which its ClassLabel does not have"),
         (SINGLE_LABEL, NAMED, -1, "has label -1, which its ClassLabel does not have"),
         (REGRESSION, datasets.Value("float32"), float("nan"), "has no label"),

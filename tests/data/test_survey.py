@@ -34,6 +34,7 @@ TEXT = "a sentence that is a good deal longer than the name of a class, number "
         ([f"p/{number}.jpg" for number in range(30)], {"file"}),
         (list(range(30)), set()),
         ([0, 1, 2] * 10, {"classes", "whole numbers"}),
+        ([True, False] * 15, set()),
         ([0.5] * 30, {"numbers"}),
         ([["a"], ["b", "a"], []] * 10, {"label lists"}),
         ([[TEXT, "yes"]] * 30, {"text"}),
@@ -75,6 +76,16 @@ def test_a_column_is_found_by_name_then_by_kind(survey: Callable[..., Any]) -> N
     with pytest.raises(InputError, match="the data has no column 'third'; its columns are: first, Label"):
         found.get("third")
     assert found.describe() == "first (classes), Label (classes)"
+
+
+def test_a_table_is_looked_at_as_training_reads_it(tmp_path: Path) -> None:
+    rows = [(f"{TEXT}schön und großartig, {number}", ("NA", "übel")[number % 2]) for number in range(30)]
+    for name, separator, encoding in (("a.csv", ";", "cp1252"), ("a.tsv", "\t", "utf-8"), ("b.csv", ",", "utf-16")):
+        lines = ["text;label".replace(";", separator), *(f'"{text}"{separator}{label}' for text, label in rows)]
+        (tmp_path / name).write_text("\n".join(lines), encoding=encoding)
+        found = survey_data(str(tmp_path / name))
+        assert found.get("label").counts == {"NA": 15, "übel": 15} and found.get("text").kinds == {"text"}
+        assert found.load == {"path": "csv", "data_files": str(tmp_path / name)}
 
 
 def test_a_table_without_rows_is_told(tmp_path: Path) -> None:

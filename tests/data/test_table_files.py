@@ -90,6 +90,18 @@ def test_a_folder_of_tables_is_looked_at_too(tmp_path: Path) -> None:
     assert "semicolon" in splits.findings[0].note
 
 
+def test_a_folder_of_tables_may_hold_other_files_and_packed_ones(tmp_path: Path) -> None:
+    """`datasets` passes over notes; where they were more than the tables, the tables were not looked at."""
+    for name in ("plain", "packed"):
+        (tmp_path / name).mkdir()
+        for note in ("README.md", "NOTES.md", "more.md"):
+            (tmp_path / name / note).touch()
+    content = Path(write(tmp_path / "plain" / "train.csv", ";")).read_bytes()
+    (tmp_path / "packed" / "train.csv.gz").write_bytes(gzip.compress(content))
+    for name in ("plain", "packed"):
+        assert read(load_splits(DataSource(load={"path": str(tmp_path / name)}), TASK)) == EXPECTED
+
+
 def test_files_that_do_not_fit_each_other_are_named(tmp_path: Path) -> None:
     german, marked = write(tmp_path / "a.csv", encoding="cp1252"), write(tmp_path / "b.csv", encoding="utf-16")
     with pytest.raises(
@@ -124,6 +136,22 @@ def test_such_words_are_missing_among_numbers_and_so_are_empty_cells(tmp_path: P
     (tmp_path / "empty.csv").write_text("text,label\na,x\n,y\n")
     rows = datasets.load_dataset(**settle_load({"path": "csv", "data_files": str(tmp_path / "empty.csv")}).load)
     assert rows["train"]["text"][:] == ["a", None]
+
+
+def test_numbers_with_a_decimal_comma_stay_numbers_where_a_word_is_missing(tmp_path: Path) -> None:
+    """They became words, all of the column, as none of them was a number."""
+    (tmp_path / "rows.csv").write_text("text;score\na;1,5\nb;2.000,5\nc;NA\n")
+    load = {"path": "csv", "data_files": str(tmp_path / "rows.csv"), "decimal": ",", "thousands": "."}
+    settled = settle_load(load)
+    assert datasets.load_dataset(**settled.load)["train"]["score"][:] == [1.5, 2000.5, None]
+
+
+@pytest.mark.parametrize(("option", "value"), [("quotechar", ""), ("escapechar", "ab")])
+def test_an_option_that_no_csv_has_is_told(tmp_path: Path, option: str, value: str) -> None:
+    write(tmp_path / "rows.csv")
+    with pytest.raises(InputError, match=option) as caught:
+        settle_load({"path": "csv", "data_files": str(tmp_path / "rows.csv"), option: value})
+    assert caught.value.at == ("load", option)
 
 
 def test_a_file_without_a_header_is_read_once_its_columns_are_named(tmp_path: Path) -> None:

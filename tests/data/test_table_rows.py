@@ -34,6 +34,16 @@ def test_a_csv_in_another_encoding_is_read_as_training_reads_it(tmp_path: Path) 
     assert read(tmp_path / "a.csv", size=100) == rows and open_table(str(tmp_path / "a.csv")).separator == ";"
 
 
+def test_an_ending_may_be_in_capitals_and_a_row_shorter_than_the_header(tmp_path: Path) -> None:
+    (tmp_path / "A.CSV").write_text("a,b\n1\n1,2\n")
+    assert read(tmp_path / "A.CSV") == [{"a": "1", "b": ""}, {"a": "1", "b": "2"}]
+    for name in ("a.NDJSON", "a.JSON"):
+        (tmp_path / name).write_text('{"a": "schön"}\n', encoding="utf-16")
+        assert is_table(str(tmp_path / name)) and read(tmp_path / name) == [{"a": "schön"}]
+    pyarrow.parquet.write_table(pyarrow.table({"a": [1]}), tmp_path / "A.PARQUET")
+    assert read(tmp_path / "A.PARQUET") == [{"a": 1}]
+
+
 @pytest.mark.parametrize("ending", [".json", ".jsonl"])
 def test_json_keeps_types_and_nesting(ending: str, tmp_path: Path) -> None:
     rows = [{"a": 1, "b": [1, {"c": None}]}, {"b": "ß", "d": 0.5}, {"a": 2**60}]
@@ -96,6 +106,32 @@ def test_bytes_go_into_parquet_alone(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "cell", "words"),
+    [
+        ("a.csv", "\ud83d", r"a cell holds '\\ud83d', for which utf-8 has no bytes; mend it, or write \.json"),
+        ("a.parquet", "\ud83d", r"a cell holds '\\ud83d'"),
+        ("a.parquet", 2**70, "write .json or .csv"),
+    ],
+)
+def test_a_cell_that_a_format_cannot_hold_is_told(name: str, cell: object, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words), TableWriter(tmp_path / name, ["a"]) as writer:
+        writer.write([{"a": cell}])
+    with TableWriter(tmp_path / "a.jsonl", ["a"]) as writer:
+        writer.write([{"a": cell}])
+    assert read(tmp_path / "a.jsonl") == [{"a": cell}]
+    if isinstance(cell, int):
+        with pytest.raises(InputError, match=r"too large: .*; parquet wants one type"):
+            open_table(str(tmp_path / "a.jsonl")).read_schema()
+
+
+def test_lists_and_pairs_are_json_in_a_csv(tmp_path: Path) -> None:
+    with TableWriter(tmp_path / "a.csv", ["a"]) as writer:
+        writer.write([{"a": ["very good", "schön"]}, {"a": ("x", "y")}, {"a": []}])
+    assert [json.loads(row["a"]) for row in read(tmp_path / "a.csv")] == [["very good", "schön"], ["x", "y"], []]
+    assert "schön" in (tmp_path / "a.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
     ("name", "content", "words"),
     [
         (
@@ -103,6 +139,7 @@ def test_bytes_go_into_parquet_alone(name: str, tmp_path: Path) -> None:
             b"a,b\n1,2\n1,2,3\n",
             r"a\.csv:3: 3 cells, and the first line names 2 columns; cells are parted by ','",
         ),
+        ("a.csv", b'id,a\n1,"he said\n2,b\n', r"a\.csv: line 2 opens quotes that nothing closes"),
         ("a.csv", b"a,a\n1,2\n", "two columns called 'a'"),
         ("a.csv", b"", "is empty; its first line names the columns"),
         ("a.csv", b"a,\xff\n", r"line 1, byte 2 \(0xff\) is not UTF-8, and what else it is, is not sure.*; save it"),

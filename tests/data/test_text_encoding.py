@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_tune.data.text_encoding import check_encoding, find_encoding
+from hf_tune.data.text_encoding import check_encoding, find_encoding, open_text
 from hf_tune.input_error import InputError
 
 
@@ -61,6 +61,28 @@ def test_an_encoding_that_is_not_sure_is_refused_with_what_the_line_would_be(
         assert repr(line[max(0, first - 6) : first + 18]) in caught.value.problem
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "reading"),
+    [
+        (
+            "Toimitus oli nopea ja tuote on hyvä.\nOlen pettynyt näytön laatuun, enkä osta tätä enää.\n",
+            "cp1252",
+            "hyvä",
+        ),
+        ("le café est très bon à Orléans déjà\n", "cp1252", "café"),
+        (GERMAN, "mac_roman", "schön"),
+    ],
+)
+def test_western_text_is_not_read_in_an_encoding_that_is_seldom_meant(
+    tmp_path: Path, text: str, encoding: str, reading: str
+) -> None:
+    """They were read as Mac Roman, Baltic and Korean."""
+    (tmp_path / "rows.csv").write_bytes((text * 60).encode(encoding))
+    with pytest.raises(InputError, match="what else it is, is not sure") as caught:
+        find_encoding(str(tmp_path / "rows.csv"))
+    assert encoding != "cp1252" or reading in caught.value.problem
+
+
 def test_one_broken_byte_among_utf_8_is_no_other_encoding(tmp_path: Path) -> None:
     """As cp1252 or gb18030 the whole file would be read, every sign beyond ASCII wrongly."""
     content = (GERMAN * 20).encode()
@@ -85,6 +107,22 @@ def test_an_encoding_that_the_recipe_gives_is_checked(tmp_path: Path) -> None:
         check_encoding(str(file), "gbk")
     with pytest.raises(InputError, match="there is no encoding 'utf8mb4'"):
         check_encoding(str(file), "utf8mb4")
+
+
+def test_a_file_of_utf_16_that_is_cut_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes("text,label\nschön,gut\n".encode("utf-16")[:-1])
+    with pytest.raises(
+        InputError, match=r"line 2, byte 42 .* is not utf-16, as which the file begins; save it as UTF-8"
+    ):
+        find_encoding(str(tmp_path / "rows.csv"))
+
+
+def test_text_is_opened_without_a_mark_at_its_start_and_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfschoen\r\n")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"\xef\xbb\xbfschoen\r\n"))
+    for name, encoding in (("a.txt", "utf-8"), ("a.txt", "ascii"), ("a.txt", "UTF8"), ("a.txt.gz", "utf-8")):
+        with open_text(str(tmp_path / name), encoding) as stream:
+            assert stream.read() == "schoen\n"
 
 
 def test_a_packed_file_is_looked_into(tmp_path: Path) -> None:

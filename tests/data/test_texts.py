@@ -27,6 +27,11 @@ def test_a_text_of_nothing_but_blanks_is_refused(value: Any) -> None:
         read_text(value, "text_pair")
 
 
+def test_half_of_a_pair_of_surrogates_is_refused() -> None:
+    with pytest.raises(InputError, match=r"`text` holds '\\ud83d', half of a sign; mend it or take the row out"):
+        read_text("well \ud83d", "text")
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

@@ -57,6 +57,13 @@ def test_words_that_yaml_would_take_for_something_else_are_quoted() -> None:
     assert YAML(typ="safe").load(write_text(values, ["x"])) == values
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nb: c", "\n", "# a\n- b"])
+def test_a_line_end_in_a_name_does_not_end_a_comment(name: str) -> None:
+    blocks = {"data": {"columns": {"label": Choice(value=name, why=f"one class is {name}")}}}
+    text = write_text(blocks, [f"Roles: column {name}", "    a command"])
+    assert YAML(typ="safe").load(text) == fill_values(blocks) and "#     a command\n" in text
+
+
 @pytest.mark.parametrize(
     ("rows", "counts", "expected"),
     [
