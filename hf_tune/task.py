@@ -202,6 +202,8 @@ class Task:
     """The role whose values are classes; None where the task has none."""
     peft_task_type: str | None = None
     """PEFT's word for this task; None where PEFT has none."""
+    learning_rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Word under `peft:` → rates of the base or adapter and of new layers, where the task wants others than texts."""
     training_arguments: Mapping[str, Any] = field(default_factory=dict)
     """Training arguments that the task cannot do without."""
 

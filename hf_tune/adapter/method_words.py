@@ -46,11 +46,14 @@ def get_block(method: str | Mapping[str, Any]) -> dict[str, Any]:
     return dict(WORDS[method].block or {}) if isinstance(method, str) else dict(method)
 
 
-def get_learning_rates(method: str | Mapping[str, Any]) -> tuple[float, float]:
+def get_learning_rates(
+    method: str | Mapping[str, Any], of_task: Mapping[str, tuple[float, float]] = MappingProxyType({})
+) -> tuple[float, float]:
     """Return the default rates of the base or adapter, and of new layers: a word's own, for a block those of its type.
 
-    A type that no word stands for learns at the rates of LoRA.
+    A type that no word stands for learns at the rates of LoRA. `of_task` are the rates of words that were measured on
+    a task, in place of those of the words.
     """
-    types = {word.block["peft_type"]: word for word in WORDS.values() if word.block}
-    word = WORDS[method] if isinstance(method, str) else types.get(str(method.get("peft_type")), WORDS["lora"])
-    return word.learning_rate, word.head_learning_rate
+    types = {word.block["peft_type"]: name for name, word in WORDS.items() if word.block}
+    name = method if isinstance(method, str) else types.get(str(method.get("peft_type")), "lora")
+    return of_task.get(name) or (WORDS[name].learning_rate, WORDS[name].head_learning_rate)

@@ -76,7 +76,8 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report.check()
     assert task and model and data and speed  # for the type checker; report.check() raised
     resolved = resolve_training(training, stopping, {**task.training_arguments, **get_defaults(values)})
-    objective, resolved = resolve_objective(objective, resolved, get_learning_rates(values["peft"]))
+    rates = get_learning_rates(values["peft"], task.learning_rates)
+    objective, resolved = resolve_objective(objective, resolved, rates)
     return Recipe(
         task=values["task"],
         model=model,

@@ -39,6 +39,12 @@ def test_a_block_learns_at_the_rates_of_its_type_and_other_types_at_those_of_lor
         assert 0 < what.learning_rate <= what.head_learning_rate  # a new head learns at least as fast
 
 
+def test_a_task_may_have_rates_of_its_own() -> None:
+    own = {"lora": (1.0, 2.0)}
+    assert get_learning_rates("lora", own) == get_learning_rates({"peft_type": "LORA"}, own) == (1.0, 2.0)
+    assert get_learning_rates("full", own) == get_learning_rates("full")
+
+
 @pytest.mark.parametrize("word", [word for word, what in WORDS.items() if what.block])
 def test_a_word_trains_what_its_block_written_out_trains(word: str, tiny_text_checkpoints: dict[str, str]) -> None:
     trained = []

@@ -14,6 +14,7 @@ from hf_tune.data.augmentation import RandomCrop
 from hf_tune.data.rand_augment import RandAugment
 from hf_tune.recipe.error import RecipeError
 from hf_tune.recipe.reader import load_recipe
+from hf_tune.tasks import get_task
 
 
 # (text to replace, its replacement, line of the problem, key, words that the message must hold)
@@ -245,11 +246,18 @@ def test_early_stopping_derives_the_trainers_flags(write_recipe: Callable[..., P
     assert recipe.training["save_strategy"] == recipe.training["eval_strategy"] == "epoch"
 
 
-def test_rates_that_are_left_out_are_those_of_the_method(write_text_recipe: Callable[..., Path]) -> None:
+def test_rates_that_are_left_out_are_those_of_the_method_and_the_task(
+    write_text_recipe: Callable[..., Path], write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str]
+) -> None:
     recipe = write_text_recipe(replace=(("  learning_rate: 1e-2\n", ""),))
     for method, word in (("full", "full"), ("lora", "lora"), ("{peft_type: IA3}", "lora")):
         read = load_recipe(recipe, [f"peft={method}"])
         assert (read.training["learning_rate"], read.objective.head_learning_rate) == get_learning_rates(word)
+    for method in ("full", "probe"):
+        pictures = write_recipe(tiny_checkpoints["timm"], replace=(("  learning_rate: 1e-2\n", ""),))
+        read = load_recipe(pictures, [f"peft={method}"])
+        rates = get_task("image_classification").learning_rates[method]
+        assert (read.training["learning_rate"], read.objective.head_learning_rate) == rates
     written = load_recipe(recipe, ["peft=lora", "training.learning_rate=0.5", "objective.loraplus_lr_ratio=16"])
     assert written.training["learning_rate"] == 0.5
     assert (written.objective.head_learning_rate, written.objective.loraplus_lr_ratio) == (None, 16)
