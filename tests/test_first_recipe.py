@@ -57,7 +57,7 @@ def test_class_folders_become_a_recipe_that_trains(
     for number in range(40):
         paint(tmp_path / "set" / ("cat", "dog")[number % 2] / f"{number}.png", shade=number % 2 * 200)
     file, values = draft(tmp_path / "set", "timm")
-    assert values["task"] == "image_classification" and values["peft"] == "probe"
+    assert values["task"] == "image_classification" and values["peft"] == "lora"
     assert values["data"] == {
         "load": {"path": "imagefolder", "data_dir": str(tmp_path / "set")},
         "splits": {"validation": 0.15, "test": 0.15},
@@ -168,7 +168,8 @@ def test_every_real_set_of_pictures_with_classes_gets_a_recipe_that_trains(
     name: str, shared: Path, draft: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, values = draft(shared / "data" / name, "timm")
-    assert values["task"] == "image_classification" and values["peft"] == "probe"
+    expected = "probe" if name in ("cifar10", "mnist") else "lora"
+    assert values["task"] == "image_classification" and values["peft"] == expected
     small = ["data.splits.train=train[:300]", "data.splits.validation=validation[:40]", "data.splits.test=test[:40]"]
     monkeypatch.setattr(hf_tune.proof, "_run_child", hf_tune.proof.main)
     overrides = ["training.max_steps=2", f"training.output_dir={tmp_path / 'run'}", "training.use_cpu=true"]

@@ -35,7 +35,7 @@ def choose_picture_method(rows: int, counts: Mapping[str, int], has_gpu: bool) -
     rarest = min(counts.values())
     if rows < FEW_ROWS or rarest < FEW_ROWS_A_CLASS:
         few = f"{rows} rows" if rows < FEW_ROWS else f"{rarest} rows of a class"
-        return Choice(value="probe", why=f"{few}: a new head on frozen features; then try peft=lora and peft=full")
+        return Choice(value="lora", why=f"{few}: few weights train; peft=probe is much faster, peft=full trains all")
     if not has_gpu and rows > _MOST_ROWS_ON_A_CPU:
         why = f"{rows:,} rows on a CPU: they pass the network once; peft=full for hours, or on a GPU"
         return Choice(value="probe", why=why)

@@ -18,6 +18,8 @@ from hf_tune.task import Choice, Suggestion
 _PART = 0.15
 """Of train, for a split that the data does not have."""
 _MOST = 0.3
+_LEAST_VALIDATION = 100
+"""Rows from which on an epoch is chosen by its score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +42,15 @@ def build_values(
     splits = choose_splits(survey, suggestion.columns.get("label"))
     rows = survey.rows[survey.train]
     batch = choose_batch(rows, suggestion.most_rows)
-    is_probe = suggestion.method.value == "probe"
+    is_probe, validated = suggestion.method.value == "probe", count_validation(survey, splits)
+    is_judged = validated >= _LEAST_VALIDATION
+    few = choose_few_epochs(validated)
     training: dict[str, Any] = {
         "output_dir": output_dir,
         "per_device_train_batch_size": batch,
-        "num_train_epochs": choose_epochs(rows, batch.value, is_probe),
-        "warmup_steps": Choice(value=0.06, why="a fraction of all steps"),
+        "num_train_epochs": choose_epochs(rows, batch.value, is_probe) if is_judged else few,
+        "lr_scheduler_type": Choice(value="cosine", why="the rate falls to nothing at the last step"),
+        "warmup_steps": Choice(value=0.1, why="a fraction of all steps"),
         "seed": 0,
     }
     if machine.has_bf16 and not is_probe:
@@ -57,7 +62,7 @@ def build_values(
         "data": {"load": dict(survey.load), "splits": splits, "columns": columns},
         "preprocess": dict(suggestion.preprocess),
         "peft": suggestion.method,
-        "early_stopping": {"metric": suggestion.metric, "patience": patience},
+        "early_stopping": {"metric": suggestion.metric, "patience": patience} if is_judged else {},
         "training": training,
     }
     blocks["data"] = {name: block for name, block in blocks["data"].items() if block}
@@ -77,6 +82,20 @@ def choose_splits(survey: Survey, label: Choice | None) -> dict[str, Any]:
     if "test" not in survey.rows and part <= _MOST and rarest >= 4:
         found["test"] = Choice(value=part, why=f"{how}: what is reported, and nothing else looks at it")
     return found
+
+
+def count_validation(survey: Survey, splits: Mapping[str, Any]) -> int:
+    """Return how many rows validate: those of the split that is there, or what is cut from train."""
+    own = next((survey.rows[name] for name in VALIDATION_NAMES if name in survey.rows), None)
+    if own is not None:
+        return own
+    part = splits["validation"].value if "validation" in splits else 0.1  # what is cut where nothing is said
+    return int(part * survey.rows[survey.train])
+
+
+def choose_few_epochs(validated: int) -> Choice:
+    """Return the epochs where no epoch is chosen by its score."""
+    return Choice(value=8, why=f"all are run: {validated} validation rows are too few to choose one by")
 
 
 def choose_batch(rows: int, most: int) -> Choice:

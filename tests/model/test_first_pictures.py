@@ -13,14 +13,14 @@ from hf_tune.model.first_pictures import (
 @pytest.mark.parametrize(
     ("rows", "rarest", "has_gpu", "method", "words"),
     [
-        (204, 101, False, "probe", "204 rows"),
-        (2000, 49, True, "probe", "49 rows of a class"),
+        (204, 101, False, "lora", "204 rows"),
+        (2000, 49, True, "lora", "49 rows of a class"),
         (2000, 50, False, "full", "2,000 rows are enough"),
         (45_000, 4500, False, "probe", "45,000 rows on a CPU"),
         (45_000, 4500, True, "full", "45,000 rows are enough"),
     ],
 )
-def test_few_rows_or_a_slow_machine_train_a_probe(
+def test_few_rows_or_a_slow_machine_train_few_weights(
     rows: int, rarest: int, has_gpu: bool, method: str, words: str
 ) -> None:
     choice = choose_picture_method(rows, {"a": rows - rarest, "b": rarest}, has_gpu)

@@ -105,5 +105,15 @@ def test_a_gpu_with_bf16_uses_it_unless_a_head_alone_trains() -> None:
     assert "bf16" not in build_values("x", build({"train": 700}), probe, gpu, "out")["training"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "validated"), [({"train": 660}, 99), ({"train": 900, "val": 40}, 40), ({"train": 700, "dev": 100}, 0)]
+)
+def test_an_epoch_is_chosen_by_no_score_of_few_rows(rows: dict[str, int], validated: int) -> None:
+    blocks = build_values("x", build(rows), SUGGESTION, CPU, "out")
+    assert ("early_stopping" in blocks) == (not validated)
+    epochs = blocks["training"]["num_train_epochs"]
+    assert (f"{validated} validation rows are too few" in epochs.why) == bool(validated)
+
+
 def test_the_run_is_named_after_the_recipe() -> None:
     assert name_output(Path("a/b/my_x.yaml")) == "outputs/my_x"

@@ -253,14 +253,16 @@ def test_rates_that_are_left_out_are_those_of_the_method_and_the_task(
     for method, word in (("full", "full"), ("lora", "lora"), ("{peft_type: IA3}", "lora")):
         read = load_recipe(recipe, [f"peft={method}"])
         assert (read.training["learning_rate"], read.objective.head_learning_rate) == get_learning_rates(word)
-    for method in ("full", "probe"):
-        pictures = write_recipe(tiny_checkpoints["timm"], replace=(("  learning_rate: 1e-2\n", ""),))
-        read = load_recipe(pictures, [f"peft={method}"])
-        rates = get_task("image_classification").learning_rates[method]
-        assert (read.training["learning_rate"], read.objective.head_learning_rate) == rates
     written = load_recipe(recipe, ["peft=lora", "training.learning_rate=0.5", "objective.loraplus_lr_ratio=16"])
     assert written.training["learning_rate"] == 0.5
     assert (written.objective.head_learning_rate, written.objective.loraplus_lr_ratio) == (None, 16)
+    pictures = write_recipe(tiny_checkpoints["timm"], replace=(("  learning_rate: 1e-2\n", ""),))
+    for method, rates in (
+        ("full", get_learning_rates("full")),
+        *get_task("image_classification").learning_rates.items(),
+    ):
+        read = load_recipe(pictures, [f"peft={method}"])
+        assert (read.training["learning_rate"], read.objective.head_learning_rate) == rates
 
 
 def test_a_task_brings_the_arguments_that_it_cannot_do_without(write_text_recipe: Callable[..., Path]) -> None:
