@@ -52,6 +52,11 @@ SETS = {  # rows of train and validation together, pixels, rows of a batch
     "mnist": (600, 96, 32),
 }
 AUGMENT = "preprocess.augment=[{resized_crop: {scale: [0.5, 1.0]}}, horizontal_flip]"
+REGULARISE = (
+    "objective.head_learning_rate=1e-3",
+    "objective.ema_decay=0.98",
+    "training.label_smoothing_factor=0.1",
+)
 HEAD = "objective.head_learning_rate=5e-3"
 SETTINGS = {
     **{
@@ -61,6 +66,8 @@ SETTINGS = {
     "full 2e-4, frozen BatchNorm": ("peft=full", "training.learning_rate=2e-4", HEAD, "batch_norm=frozen"),
     "full 1e-4, augmented": ("peft=full", "training.learning_rate=1e-4", HEAD, AUGMENT),
     **{f"lora {rate}": ("peft=lora", f"training.learning_rate={rate}", HEAD) for rate in ("1e-3", "3e-3")},
+    "lora 3e-4, regularised": ("peft=lora", "training.learning_rate=3e-4", AUGMENT, *REGULARISE),
+    "full 1e-4, regularised": ("peft=full", "training.learning_rate=1e-4", AUGMENT, *REGULARISE),
     "lora 1e-3, augmented": ("peft=lora", "training.learning_rate=1e-3", HEAD, AUGMENT),
     **{
         f"probe {rate}": ("peft=probe", f"training.learning_rate={rate}", "training.num_train_epochs=30")
