@@ -76,8 +76,9 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report.check()
     assert task and model and data and speed  # for the type checker; report.check() raised
     resolved = resolve_training(training, stopping, {**task.training_arguments, **get_defaults(values)})
-    rates = get_learning_rates(values["peft"], task.learning_rates)
-    objective, resolved = resolve_objective(objective, resolved, rates)
+    objective, resolved = resolve_objective(
+        objective, resolved, get_learning_rates(values["peft"], task.learning_rates)
+    )
     return Recipe(
         task=values["task"],
         model=model,
