@@ -40,8 +40,7 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report = Report(source)
     values = {name: value for name, value in values.items() if value is not None}  # an empty block is none
     check_block(_BLOCKS, values, (), report)
-    # Only now the heavy imports: a broken file is reported without waiting for torch.
-    from hf_tune.adapter.method_words import get_learning_rates
+    from hf_tune.adapter.method_words import get_learning_rates  # only now: a broken file is told without torch
     from hf_tune.data.data_source import DataSource
     from hf_tune.hub.hub_block import Hub
     from hf_tune.model.checkpoint_config import ModelSource
@@ -76,9 +75,8 @@ def build_recipe(values: dict[str, Any], source: Source) -> "Recipe":
     report.check()
     assert task and model and data and speed  # for the type checker; report.check() raised
     resolved = resolve_training(training, stopping, {**task.training_arguments, **get_defaults(values)})
-    objective, resolved = resolve_objective(
-        objective, resolved, get_learning_rates(values["peft"], task.learning_rates)
-    )
+    rates = get_learning_rates(values["peft"], task.learning_rates)
+    objective, resolved = resolve_objective(objective, resolved, rates)
     return Recipe(
         task=values["task"],
         model=model,
