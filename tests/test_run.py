@@ -1,6 +1,7 @@
 """The whole path: recipe → trained, saved, proved model, and what plain libraries make of the files."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,30 @@ def test_a_network_with_parts_of_ours_goes_the_whole_way(
     assert results["proof"]["passed"] and results["linear_baseline"]["features"] > 6  # those below the hidden layers
     card = (tmp_path / "run" / "README.md").read_text()
     assert f"The network {said}: hf_tune alone" in card and "PeftModel" not in card
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("kind", ["timm", "vit"])
+def test_a_network_with_parts_of_ours_is_resumed_to_the_same_bits(
+    kind: str, method: str, write_recipe: Callable[..., Path], tiny_checkpoints: dict[str, str], tmp_path: Path
+) -> None:
+    overrides = [
+        "training.num_train_epochs=2",
+        "training.save_total_limit=3",
+        "model.head={hidden: [6], dropout: 0.5}",
+    ]
+    overrides += [f"peft={method}", "preprocess.image_size=48", "preprocess.tiles={size: 32, reduce: max}"]
+    recipe, run = load_recipe(write_recipe(tiny_checkpoints[kind]), overrides), tmp_path / "run"
+    finetune(recipe)
+    weights = run / ("model.safetensors" if method == "full" else "adapter_model.safetensors")
+    first = safetensors.torch.load_file(weights)
+    last = max(run.glob("checkpoint-*"), key=lambda path: int(path.name.removeprefix("checkpoint-")))
+    shutil.rmtree(last)
+    (run / "results.json").unlink()
+    weights.unlink()
+    assert finetune(recipe, "resume")["proof"]["passed"]
+    again = safetensors.torch.load_file(weights)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
 
 
 @pytest.mark.parametrize("architecture", ["resnet", "timm"])
