@@ -47,15 +47,17 @@ def find_head_parameters(model: Any, of_labels: set[str]) -> set[str]:
 
 @torch.no_grad()
 def start_head(model: Any, parameters: Iterable[str]) -> None:
-    """Give new layers of a head the values that they start with: the last near zero, hidden ones torch's own."""
-    heads = [layer for layer in model.modules() if isinstance(layer, HiddenLayers)]
-    hidden: dict[int, Any] = {
-        id(value): layer for head in heads for layer in head[:-1] for value in layer.parameters()
-    }
-    new = {name: model.get_parameter(name) for name in parameters}
-    for layer in {id(layer): layer for layer in (hidden.get(id(value)) for value in new.values()) if layer}.values():
-        layer.reset_parameters()
-    start_near_zero(model, [name for name, value in new.items() if id(value) not in hidden])
+    """Give new layers of a head the values that they start with: the last near zero, hidden ones torch's own.
+
+    They are drawn in the order of their names: that of a set differs from process to process.
+    """
+    heads = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, HiddenLayers)]
+    hidden = {f"{name}.{number}" for name, head in heads for number in range(len(head) - 1)}
+    new = sorted(parameters)
+    inside = [name for name in new if name.rpartition(".")[0] in hidden]
+    for layer in sorted(name_layers(inside)):
+        model.get_submodule(layer).reset_parameters()
+    start_near_zero(model, [name for name in new if name not in inside])
 
 
 @torch.no_grad()

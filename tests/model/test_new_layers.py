@@ -79,3 +79,16 @@ def test_the_hidden_layers_of_a_head_are_new_with_it_and_start_as_torch_has_them
     assert model[1][2].bias.tolist() == [7.0]
     with pytest.raises(InputError, match=r"a second head: 0\.weight"):
         find_head_parameters(model, {"0.weight", "1.2.weight"})
+
+
+def test_a_head_starts_alike_in_whatever_order_its_parameters_come() -> None:
+    """They come as a set, whose order differs from process to process: a seed gave other weights in the next run."""
+    layers = [torch.nn.Linear(4, 6), torch.nn.GELU(), torch.nn.Linear(6, 5), torch.nn.GELU(), torch.nn.Linear(5, 2)]
+    model = torch.nn.Sequential(HiddenLayers(*layers))
+    names = [name for name, _ in model.named_parameters()]
+    started = []
+    for order in (names, names[::-1]):
+        torch.manual_seed(0)
+        start_head(model, order)
+        started.append({name: value.detach().clone() for name, value in model.named_parameters()})
+    assert all(torch.equal(value, started[1][name]) for name, value in started[0].items())
