@@ -72,8 +72,10 @@ def read_own_parts(config: Any) -> OwnParts:
 
 def set_head(config: Any, head: HiddenHead | str | None, stored: OwnParts) -> None:
     """Write into a config which head its network has: the one asked for, else that of the checkpoint."""
-    config.mlp_head = asdict(head) if isinstance(head, HiddenHead) else stored.mlp_head if head is None else None
-    if config.mlp_head is None:
+    chosen = stored.mlp_head if head is None else asdict(head) if isinstance(head, HiddenHead) else None
+    if chosen is not None:
+        config.mlp_head = chosen
+    elif hasattr(config, "mlp_head"):
         del config.mlp_head
 
 

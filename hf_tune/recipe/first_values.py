@@ -44,11 +44,10 @@ def build_values(
     batch = choose_batch(rows, suggestion.most_rows)
     is_probe, validated = suggestion.method.value == "probe", count_validation(survey, splits)
     is_judged = validated >= _LEAST_VALIDATION
-    few = choose_few_epochs(validated)
     training: dict[str, Any] = {
         "output_dir": output_dir,
         "per_device_train_batch_size": batch,
-        "num_train_epochs": choose_epochs(rows, batch.value, is_probe) if is_judged else few,
+        "num_train_epochs": choose_epochs(rows, batch.value, is_probe) if is_judged else choose_few_epochs(validated),
         "lr_scheduler_type": Choice(value="cosine", why="the rate falls to nothing at the last step"),
         "warmup_steps": Choice(value=0.1, why="a fraction of all steps"),
         "seed": 0,

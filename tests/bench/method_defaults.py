@@ -8,7 +8,6 @@ for each set and setting: mean accuracy, that of each cut, and mean log-loss. Al
 """
 
 import argparse
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from hf_tune.recipe.reader import load_recipe
 from hf_tune.run import finetune
+from tests.bench.material import SHARED
 
 
-SHARED = Path(os.environ.get("HF_TUNE_SHARED", Path(__file__).parents[3] / "shared"))
 CUTS = 3
 RECIPE = """\
 task: image_classification

@@ -1,7 +1,6 @@
 """The memory of a step, counted on tensors that have none, against the memory that a real step takes."""
 
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -95,14 +94,6 @@ def test_a_tiny_bert_takes_what_was_counted(
     assert counted is not None
     # With checkpointing torch 2.15 keeps a generator's state of 5,056 bytes for every block: 1.4 % of so small a step.
     assert counted.with_gradients == pytest.approx(measure_step(real, batch, training), rel=0.02)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_tiny_resnet_takes_about_what_was_counted(one_thread: None, tiny_checkpoints: dict[str, str]) -> None:
