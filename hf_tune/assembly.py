@@ -126,7 +126,7 @@ def build_trainer(
             trainer = FineTuneTrainer(task, model, loaded.processor, arguments, data, callbacks)
         except (ValueError, ImportError) as error:  # such as sharding in one process alone
             raise InputError(f"the Trainer refuses it: {error}", at=find_key(str(error), recipe.training)) from None
-        if not is_made:  # the Trainer has made it, and the checks go on
+        if trainer.is_world_process_zero() and not is_made:  # the Trainer has made it, and the checks go on
             with contextlib.suppress(OSError):
                 recipe.output_dir.rmdir()
         check_sharding(trainer.accelerator)

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,8 +150,15 @@ def train_averaged(folder: Path, world: int) -> Any:
     return train(37, "batch", folder / "averaged", world, objective=Objective(ema_decay=0.5))
 
 
+def fail_to_remove(self: Path) -> None:
+    """Stand in for `Path.rmdir`."""
+    raise AssertionError(f"a process that is not the first removes {self}")
+
+
 def run_recipe(folder: Path, world: int) -> Any:
-    """Run a recipe to its end."""
+    """Run a recipe to its end; only the first process may take a folder away, which by then may be in use."""
+    if world > 1 and os.environ["RANK"] != "0":
+        Path.rmdir = fail_to_remove  # type: ignore[method-assign]
     overrides = [
         f"training.output_dir={folder / f'recipe-{world}'}",
         f"training.per_device_train_batch_size={TOTAL // world}",
@@ -294,6 +302,8 @@ def fork(world: int, cell: str, folder: Path) -> list[int]:
             hf_tune.proof._run_child = hf_tune.proof.main  # a fresh process costs 8 s
             torch.save(CELLS[cell](folder, world), folder / f"{cell}-{world}-{rank}.pt")
             code = 0
+        except BaseException:  # the fork ends here: nothing else would say why
+            traceback.print_exc()
         finally:
             os._exit(code)
     return children
