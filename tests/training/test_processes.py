@@ -43,7 +43,7 @@ def run_cells(folder: Path, *cells: str) -> Runs:
     command = [sys.executable, "-W", "ignore", str(PROGRAM), str(folder), *cells]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert child.returncode == 0, child.stderr[-5000:]
+    assert child.returncode == 0, child.stderr[-20000:]
     return Runs(folder)
 
 
