@@ -194,6 +194,8 @@ def stop(recipe: Any, rank: int) -> str:
         return str(stopped)
     finally:
         FineTuneTrainer.training_step = real  # type: ignore[method-assign]
+        if torch.distributed.is_initialized():
+            torch.distributed.barrier()  # the first process has let go of the folder before another one looks
     return "it was not stopped"
 
 
