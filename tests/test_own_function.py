@@ -19,6 +19,21 @@ def test_a_function_is_found_beside_the_recipe_and_in_a_package(
     sys.modules.pop("own_losses")
 
 
+def test_a_folder_that_a_function_is_found_in_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own way writes `__pycache__`, into a run that is pushed or read too."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "own_package").mkdir()
+    (tmp_path / "own_package" / "__init__.py").write_text("")
+    (tmp_path / "own_package" / "losses.py").write_text("def half(x):\n    return x / 2\n")
+    (tmp_path / "own_losses.py").write_text("def half(x):\n    return x / 2\n")
+    find_function("own_losses:half", ("loss",))
+    find_function("own_package.losses:half", ("loss",))
+    assert not list(tmp_path.rglob("__pycache__")) and not sys.dont_write_bytecode
+    for name in ("own_losses", "own_package.losses", "own_package"):
+        sys.modules.pop(name)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

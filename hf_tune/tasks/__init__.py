@@ -1,5 +1,6 @@
 """Kinds of problems: one file each; the file's name is the recipe's `task:`."""
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 from hf_tune.input_error import InputError
+from hf_tune.own_function import without_bytecode
 from hf_tune.task import Task
 
 
@@ -15,14 +17,16 @@ def get_task(name: str) -> Task:
 
     Raises `InputError` for a name that is neither, or a module that has no `TASK`.
     """
-    module_name = name if "." in name else f"{__name__}.{name}"
-    try:
-        found = importlib.util.find_spec(module_name)
-    except ModuleNotFoundError:
-        found = None
-    if found is None:
-        raise InputError(f"no task {name!r}", f"known: {', '.join(list_tasks())}, or a dotted module of your own")
-    task = getattr(importlib.import_module(module_name), "TASK", None)
+    is_own = "." in name
+    module_name = name if is_own else f"{__name__}.{name}"
+    with without_bytecode() if is_own else contextlib.nullcontext():
+        try:
+            found = importlib.util.find_spec(module_name)
+        except ModuleNotFoundError:
+            found = None
+        if found is None:
+            raise InputError(f"no task {name!r}", f"known: {', '.join(list_tasks())}, or a dotted module of your own")
+        task = getattr(importlib.import_module(module_name), "TASK", None)
     if not isinstance(task, Task):
         raise InputError(f"module {module_name!r} has no `TASK`", "end it with `TASK = Task(…)`")
     return task
