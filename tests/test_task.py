@@ -3,13 +3,15 @@
 import collections.abc
 import dataclasses
 import inspect
+import sys
 import typing
+from pathlib import Path
 
 import pytest
 import transformers
 
 from hf_tune.task import Score, Task
-from hf_tune.tasks import get_task, list_tasks
+from hf_tune.tasks import get_stored_task, get_task, list_tasks
 
 
 FUNCTIONS = {
@@ -50,3 +52,16 @@ def test_a_task_and_a_score_cannot_be_changed() -> None:
         Score(value=0.5).value = 1.0  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         get_task(list_tasks()[0]).label_role = None  # type: ignore[misc]
+
+
+def test_a_run_that_a_task_was_copied_to_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own way writes `__pycache__` beside what it imports."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_tasks").mkdir()
+    (tmp_path / "own_tasks" / "__init__.py").write_text("")
+    (tmp_path / "own_tasks" / "digits.py").write_text("from hf_tune.tasks.image_classification import TASK\n")
+    assert get_stored_task("own_tasks.digits", tmp_path) is get_task("image_classification")
+    assert not list(tmp_path.rglob("__pycache__")) and not sys.dont_write_bytecode
+    for name in ("own_tasks.digits", "own_tasks"):
+        sys.modules.pop(name)
